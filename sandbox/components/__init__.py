@@ -1,0 +1,1 @@
+"""The parts that a sandbox is made of, one file each."""

@@ -1,0 +1,98 @@
+"""Files written whole or not at all, and secrets that nobody else may read."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from sandbox.core.errors import UnavailableError, UsageError
+
+__all__ = ["make_private_dir", "new_password", "read_json", "write_file", "write_json", "writing_errors"]
+
+PRIVATE_DIR = 0o700
+PRIVATE_FILE = 0o600
+
+
+@contextlib.contextmanager
+def writing_errors(path: Path) -> Iterator[None]:
+    """Turn the operating system's refusal to write into an error that names the folder and the mend.
+
+    Raises:
+        UnavailableError: The folder is read-only, the disk is full, or access is denied.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(
+            f"can't write {path}",
+            why=error.strerror or str(error),
+            hint="free some space or give a writable folder by XDG_STATE_HOME and XDG_CACHE_HOME",
+        ) from error
+
+
+def make_private_dir(path: Path) -> Path:
+    """Make a folder, and its parents, for this user alone (0700), whatever the umask.
+
+    Raises:
+        UnavailableError: The folder can't be made.
+    """
+    with writing_errors(path):
+        path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+        path.chmod(PRIVATE_DIR)
+    return path
+
+
+def write_file(path: Path, content: str | bytes, *, mode: int = PRIVATE_FILE) -> Path:
+    """Write a file atomically: a reader sees the old content or the new, never a part.
+
+    Args:
+        path: Where; its folder must exist.
+        content: What.
+        mode: Permission bits, set before the content is written, whatever the umask.
+
+    Raises:
+        UnavailableError: The file can't be written.
+    """
+    data = content.encode() if isinstance(content, str) else content
+    with writing_errors(path):
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            os.fchmod(descriptor, mode)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            Path(name).replace(path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+    return path
+
+
+def write_json(path: Path, value: object) -> Path:
+    """Write ``value`` as JSON, atomically and for this user alone."""
+    return write_file(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read a JSON object of our own making.
+
+    Raises:
+        FileNotFoundError: There is none.
+        UsageError: It is damaged; says how to go on without losing anything unseen.
+    """
+    try:
+        value = json.loads(path.read_text())
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is damaged", why=str(error), hint=f"look at it, then: rm {path}") from error
+    if not isinstance(value, dict):
+        raise UsageError(f"{path} is damaged", why="it holds no JSON object", hint=f"look at it, then: rm {path}")
+    return value
+
+
+def new_password() -> str:
+    """Make a random password of 256 bits that is safe in URLs, YAML and configuration files."""
+    return secrets.token_urlsafe(32)

@@ -1,0 +1,1 @@
+"""What a story speaks of: repositories, pipeline, Applications, revisions."""
