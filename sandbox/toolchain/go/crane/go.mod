@@ -1,0 +1,6 @@
+module gitops-sandbox.invalid/toolchain/crane
+
+go 1.25.0
+
+require github.com/google/go-containerregistry v0.22.1
+

@@ -1,0 +1,260 @@
+"""The cache of tools: one folder for each tool, source and recipe, whole or not there at all.
+
+    <cache>/tools/<name>-<version>-<hash>/     bin/, share/ and manifest.json
+    <cache>/tools/.making-<entry>.<random>/    an entry in the making; its maker holds the entry's lock
+    <cache>/tools/.locks/<entry>.lock          flock, freed by the kernel however its holder ends
+
+The hash covers the tool's part of versions.toml, the go.mod and go.sum that it leads to, the architecture
+and RECIPE; so an entry is never out of date, and nothing has to be invalidated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.core.errors import UsageError
+from sandbox.core.files import make_private_dir, read_json, write_json, writing_errors
+from sandbox.toolchain.tool import Progress, Tool
+from sandbox.toolchain.versions import GoModule, Source, ToolDescription, architecture
+
+__all__ = ["Made", "Store", "digest"]
+
+# To be raised when the way in which entries are made changes what is in them.
+RECIPE = 1
+
+_EXECUTABLE = 0o111
+_LOCK_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a provider says of the files that it put into a folder.
+
+    Attributes:
+        source: Where they came from, for people.
+        version: The version that the program reported, where that may differ from the locked one.
+    """
+
+    source: str
+    version: str = ""
+
+
+def digest(path: Path) -> str:
+    """Give the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _recipe(value: object) -> object:
+    """Turn a description into what decides an entry's content."""
+    if isinstance(value, GoModule):
+        locks = [digest(value.lock / name) for name in ("go.mod", "go.sum")]
+        return [value.path, value.version, value.ldflags, value.tags, *locks]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        # An estimate decides nothing: a new one must not cost a new build.
+        return {
+            field.name: _recipe(getattr(value, field.name))
+            for field in dataclasses.fields(value)
+            if field.name != "seconds"
+        }
+    if isinstance(value, tuple):
+        return [_recipe(part) for part in value]
+    return value
+
+
+class Store:
+    """The tools in one cache folder.
+
+    Args:
+        root: The folder; made when it is missing.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = make_private_dir(root)
+
+    def entry(self, tool: ToolDescription, source: Source) -> Path:
+        """Give the folder in which this tool from this source is kept, made or not."""
+        recipe = [RECIPE, architecture(), tool.name, tool.version, tool.binary, _recipe(tool.files), _recipe(source)]
+        key = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+        return self._root / f"{tool.name}-{tool.version}-{key}"
+
+    def find(self, tool: ToolDescription, source: Source) -> Tool | None:
+        """Give the tool if it is there and no file of it differs in size and time from what was verified.
+
+        A file whose time alone differs is read whole and compared by its SHA-256.
+        """
+        entry = self.entry(tool, source)
+        manifest = _manifest(entry)
+        if manifest is None:
+            return None
+        touched = False
+        for name, known in manifest["files"].items():
+            seen = _stat(entry / name)
+            if seen is None or seen.st_size != known["size"] or (known["program"] and not seen.st_mode & _EXECUTABLE):
+                return None
+            if seen.st_mtime_ns != known["mtime_ns"]:
+                if digest(entry / name) != known["sha256"]:
+                    return None
+                known["mtime_ns"] = seen.st_mtime_ns
+                touched = True
+        if touched:
+            write_json(entry / "manifest.json", manifest)
+        return _tool(tool, entry, manifest)
+
+    def damage(self, tool: ToolDescription, source: Source) -> list[str]:
+        """Read every file of an entry and name those that are not what was verified when it was made."""
+        entry = self.entry(tool, source)
+        manifest = _manifest(entry)
+        if manifest is None:
+            return ["manifest.json"] if entry.exists() else []
+        return [
+            name
+            for name, known in manifest["files"].items()
+            if _stat(entry / name) is None or digest(entry / name) != known["sha256"]
+        ]
+
+    def discard(self, tool: ToolDescription, source: Source, progress: Progress) -> None:
+        """Take an entry away, so that it is made again."""
+        with self._locked(tool, source, progress):
+            self._take_away(self.entry(tool, source))
+
+    def make(self, tool: ToolDescription, source: Source, fill: Callable[[Path], Made], progress: Progress) -> Tool:
+        """Make an entry, or find that someone else has just made it.
+
+        Args:
+            tool: What to make.
+            source: Where from.
+            fill: Puts bin/ and share/ into the folder that it is given.
+            progress: Told when another process makes the same entry and this one waits.
+
+        Raises:
+            UnavailableError: The cache can't be written, or what ``fill`` raises. Nothing is left behind.
+            DeadlineError: Another process holds the entry for more than an hour.
+        """
+        entry = self.entry(tool, source)
+        with self._locked(tool, source, progress):
+            found = self.find(tool, source)
+            if found is not None:
+                return found
+            self.sweep()
+            self._take_away(entry)
+            with writing_errors(self._root):
+                folder = Path(tempfile.mkdtemp(dir=self._root, prefix=f".making-{entry.name}."))
+            try:
+                manifest = _fill(tool, source, folder, fill)
+                with writing_errors(entry):
+                    folder.rename(entry)
+            except BaseException:
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
+            return _tool(tool, entry, manifest)
+
+    def sweep(self) -> None:
+        """Remove what makers left behind that were killed: nobody holds the lock of their entry."""
+        for folder in self._root.glob(".making-*"):
+            name = folder.name.removeprefix(".making-").rpartition(".")[0]
+            with self._lock_file(name) as lock:
+                if _try_lock(lock):
+                    shutil.rmtree(folder, ignore_errors=True)
+
+    def _take_away(self, entry: Path) -> None:
+        if entry.exists():
+            # Renamed first: a removal that is cut short must not leave half an entry under its real name.
+            doomed = Path(tempfile.mkdtemp(dir=self._root, prefix=f".making-{entry.name}."))
+            entry.rename(doomed / "old")
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _lock_file(self, name: str) -> Iterator[int]:
+        with writing_errors(self._root):
+            folder = make_private_dir(self._root / ".locks")
+            descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextlib.contextmanager
+    def _locked(self, tool: ToolDescription, source: Source, progress: Progress) -> Iterator[None]:
+        with self._lock_file(self.entry(tool, source).name) as lock:
+
+            def free() -> Observation:
+                if _try_lock(lock):
+                    return met()
+                note = "another process is making it; waiting for that"
+                progress.update(tool.name, None, note)
+                return pending(note)
+
+            wait_for(free, Deadline.after(_LOCK_SECONDS), wanted=f"the cache entry of {tool.name}", every=0.2)
+            yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None
+
+
+def _manifest(entry: Path) -> dict[str, Any] | None:
+    try:
+        return dict(read_json(entry / "manifest.json"))
+    except (OSError, UsageError):
+        # A damaged manifest is a damaged entry: it is made again like a missing one.
+        return None
+
+
+def _fill(tool: ToolDescription, source: Source, folder: Path, fill: Callable[[Path], Made]) -> dict[str, Any]:
+    begun = time.monotonic()
+    for part in ("bin", "share"):
+        make_private_dir(folder / part)
+    made = fill(folder)
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    manifest = {
+        "version": made.version or tool.version,
+        "provider": source.provider,
+        "source": made.source,
+        "seconds": round(time.monotonic() - begun, 3),
+        "files": {str(name): _describe(folder / name, program=name.parts[0] == "bin") for name in names},
+    }
+    write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _describe(path: Path, *, program: bool) -> dict[str, Any]:
+    seen = path.stat()
+    return {"sha256": digest(path), "size": seen.st_size, "mtime_ns": seen.st_mtime_ns, "program": program}
+
+
+def _tool(tool: ToolDescription, entry: Path, manifest: dict[str, Any]) -> Tool:
+    return Tool(
+        name=tool.name,
+        version=manifest["version"],
+        provider=manifest["provider"],
+        source=manifest["source"],
+        root=entry,
+        program=tool.binary,
+        size=sum(known["size"] for known in manifest["files"].values()),
+        seconds=manifest["seconds"],
+    )
