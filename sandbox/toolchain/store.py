@@ -149,7 +149,7 @@ class Store:
             found = self.find(tool, source)
             if found is not None:
                 return found
-            self.sweep()
+            self.sweep(held=entry.name)
             self._take_away(entry)
             with writing_errors(self._root):
                 folder = Path(tempfile.mkdtemp(dir=self._root, prefix=f".making-{entry.name}."))
@@ -162,12 +162,16 @@ class Store:
                 raise
             return _tool(tool, entry, manifest)
 
-    def sweep(self) -> None:
-        """Remove what makers left behind that were killed: nobody holds the lock of their entry."""
+    def sweep(self, *, held: str = "") -> None:
+        """Remove what makers left behind that were killed: nobody holds the lock of their entry.
+
+        Args:
+            held: An entry whose lock the caller holds: what is left of that one is no one's either.
+        """
         for folder in self._root.glob(".making-*"):
             name = folder.name.removeprefix(".making-").rpartition(".")[0]
             with self._lock_file(name) as lock:
-                if _try_lock(lock):
+                if name == held or _try_lock(lock):
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _take_away(self, entry: Path) -> None:
