@@ -79,7 +79,7 @@ class GoToolchain:
         with tempfile.TemporaryDirectory(prefix="gitops-sandbox-go-") as scratch:
             lock = _copy_lock(files.module, Path(scratch))
             argv: list[str | Path] = [self._go, "mod", "download", "-json", files.module.path]
-            answer = self._checked(lambda: run(argv, timeout=_DOWNLOAD_SECONDS, cwd=lock, env=self._environment()))
+            answer = self._checked(lambda: run(argv, timeout=_DOWNLOAD_SECONDS, cwd=lock, env=self.environment()))
         top = Path(json.loads(answer)["Dir"]) / files.below
         names = [str(path.relative_to(top)) for path in sorted(top.rglob("*")) if path.is_file()]
         chosen = [name for name in names if _matches(name, files.include) and not _matches(name, files.exclude)]
@@ -93,7 +93,7 @@ class GoToolchain:
                 shutil.copyfile(top / name, target)
                 target.chmod(mode)
 
-    def _environment(self) -> dict[str, str]:
+    def environment(self) -> dict[str, str]:
         """Give the environment of the go command: the user's own settings of proxy and checksum database stay."""
         environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
         cache = cache_root()
@@ -133,7 +133,7 @@ class GoToolchain:
         process = subprocess.Popen(
             argv,
             cwd=folder,
-            env=self._environment(),
+            env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -225,3 +226,61 @@ def test_a_tool_with_no_source_that_works_is_unavailable(tmp_path: Path, monkeyp
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UnavailableError, match=r"etcd .* can't be had"):
         get(tmp_path / "tools", "etcd", "system")
+
+
+BUILDER = """
+import sys
+from sandbox.toolchain import ensure_tools
+from sandbox.toolchain.tool import SilentProgress
+
+class Told(SilentProgress):
+    def update(self, tool, done_fraction, note):
+        if "/" in note:
+            print("compiling", flush=True)
+
+try:
+    ensure_tools(["crane"], provider="go", progress=Told())
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+def of_this_test(folder: Path) -> list[str]:
+    """Give the command lines of the processes that work in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            words = process.read_bytes().decode(errors="replace").replace("\0", " ")
+            if str(folder) in words:
+                found.append(words)
+    return found
+
+
+def test_an_interrupted_build_takes_its_compilers_with_it_and_leaves_nothing(tmp_path: Path) -> None:
+    # An empty build cache, so that the build lasts long enough to be interrupted.
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    builder = subprocess.Popen(
+        [sys.executable, "-c", BUILDER], stdout=subprocess.PIPE, cwd=ROOT, env=environment, text=True
+    )
+    try:
+        assert builder.stdout is not None
+        assert builder.stdout.readline() == "compiling\n"
+        assert of_this_test(tmp_path)
+        builder.send_signal(signal.SIGINT)
+        said, _ = builder.communicate(timeout=30)
+    finally:
+        builder.kill()
+    assert said.splitlines()[-1] == "interrupted"
+    assert of_this_test(tmp_path) == []
+    tools = tmp_path / "gitops-sandbox" / "tools"
+    assert not list(tools.glob(".making-*"))
+    assert not list(tools.glob("crane-*"))
+
+
+def test_a_shell_without_home_builds_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for name in ("HOME", "GOPATH"):
+        monkeypatch.delenv(name, raising=False)
+    toolchain = GoToolchain(get(tmp_path / "tools", "go", "wheel").file("goroot"))
+    assert toolchain.environment()["GOPATH"].startswith(str(tmp_path))
+    assert toolchain.environment()["GOTOOLCHAIN"] == "local"
