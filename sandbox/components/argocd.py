@@ -1,0 +1,193 @@
+"""Argo CD's components: one multi-call binary, a process for each, told apart by ARGOCD_BINARY_NAME.
+
+Each has its own service account's certificate (see ``sandbox.components.pki``), and they speak to
+the repo-server by mutual TLS. Facts on flags and variables: Argo CD 3.6 ``cmd/*/commands``.
+"""
+
+from __future__ import annotations
+
+import os
+
+from sandbox.components.pki import ARGOCD_NAMESPACE
+from sandbox.components.base import Context, ProcessComponent
+from sandbox.components.probes import http_ok
+from sandbox.components.redis import SECRET as REDIS_SECRET
+from sandbox.core.conditions import Observation, met, pending
+from sandbox.core.ports import LOOPBACK, is_free
+
+__all__ = ["ApplicationController", "ApplicationSetController", "ArgocdServer", "NotificationsController", "RepoServer"]
+
+
+class _ArgocdComponent(ProcessComponent):
+    """What all of them share."""
+
+    requires: tuple[str, ...] = ("argocd-config",)
+
+    def argv(self, context: Context) -> tuple[str, ...]:
+        return (str(context.tools["argocd"].binary()), *self.arguments(context))
+
+    def arguments(self, context: Context) -> tuple[str, ...]:
+        """Give the arguments of this component."""
+        raise NotImplementedError
+
+    def env(self, context: Context) -> dict[str, str]:
+        """Give each its own folders: the defaults lie under /app and /tmp and would be shared."""
+        run = context.dir("run", self.name)
+        tool_folders = [str(context.tools[name].binary().parent) for name in ("argocd", "kustomize")]
+        return {
+            "ARGOCD_BINARY_NAME": self.name,
+            # Lets https://kubernetes.default.svc mean the cluster of KUBECONFIG.
+            "ARGOCD_FAKE_IN_CLUSTER": "true",
+            "KUBECONFIG": str(context.pki(f"{self.name}.kubeconfig")),
+            "PATH": os.pathsep.join([*tool_folders, "/usr/bin", "/bin"]),
+            "REDIS_PASSWORD": context.secrets.value(REDIS_SECRET),
+            "ARGOCD_TLS_DATA_PATH": str(context.dir("run", self.name, "tls")),
+            "ARGOCD_SSH_DATA_PATH": str(context.dir("run", self.name, "ssh")),
+            "ARGOCD_GPG_DATA_PATH": str(context.dir("run", self.name, "gpg-source")),
+            "ARGOCD_GNUPGHOME": str(context.dir("run", self.name, "gnupg")),
+            "ARGOCD_PLUGINSOCKFILEPATH": str(context.dir("run", self.name, "plugins")),
+            "ARGOCD_ASK_PASS_SOCK": str(run / "ask-pass.sock"),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "ARGOCD_CLUSTER_CACHE_EVENTS_PROCESSING_INTERVAL": "1ms",
+            "ARGOCD_SYNC_WAVE_DELAY": "0",
+        }
+
+    def client_certificate(self, context: Context) -> tuple[str, ...]:
+        """Give the flags by which a client of the repo-server shows who it is, and checks whom it speaks to."""
+        return (
+            f"--repo-server-ca-cert-path={context.pki('argocd-ca.crt')}",
+            f"--repo-server-client-cert-path={context.pki('argocd-client.crt')}",
+            f"--repo-server-client-cert-key-path={context.pki('argocd-client.key')}",
+        )
+
+
+def _listens(port: int) -> Observation:
+    return pending(f"nothing listens on port {port} yet") if is_free(port) else met(f"listens on port {port}")
+
+
+class RepoServer(_ArgocdComponent):
+    """Renders what is in Git; needs no cluster, so it starts at once."""
+
+    name = "argocd-repo-server"
+    requires = ("pki",)
+    ports = ("argocd-repo-server", "argocd-repo-server-metrics")
+
+    def env(self, context: Context) -> dict[str, str]:
+        """Leave the cluster out: it has no business there."""
+        env = super().env(context)
+        del env["KUBECONFIG"], env["ARGOCD_FAKE_IN_CLUSTER"]
+        return env
+
+    def arguments(self, context: Context) -> tuple[str, ...]:
+        """Serve gRPC to holders of a certificate only."""
+        return (
+            f"--address={LOOPBACK}",
+            f"--port={context.ports['argocd-repo-server']}",
+            f"--metrics-address={LOOPBACK}",
+            f"--metrics-port={context.ports['argocd-repo-server-metrics']}",
+            f"--client-ca-path={context.pki('argocd-ca.crt')}",
+            f"--redis={context.address('redis')}",
+        )
+
+    def ready(self, context: Context) -> Observation:
+        """It is ready when its health check answers."""
+        return http_ok(context.address("argocd-repo-server-metrics"), "/healthz")
+
+
+class ApplicationController(_ArgocdComponent):
+    """Compares, syncs and heals."""
+
+    name = "argocd-application-controller"
+    ports = ("argocd-application-controller-metrics",)
+
+    def env(self, context: Context) -> dict[str, str]:
+        """Say that it is the only one: it would otherwise look for its own StatefulSet."""
+        return {
+            **super().env(context),
+            "ARGOCD_CONTROLLER_REPLICAS": "1",
+            "HOSTNAME": "argocd-application-controller-0",
+        }
+
+    def arguments(self, context: Context) -> tuple[str, ...]:
+        """Heal repeated drift of one revision at once, instead of after 2, 6, 18, … seconds."""
+        return (
+            f"--repo-server={context.address('argocd-repo-server')}",
+            f"--redis={context.address('redis')}",
+            f"--metrics-port={context.ports['argocd-application-controller-metrics']}",
+            "--self-heal-backoff-timeout-seconds=0",
+            *self.client_certificate(context),
+        )
+
+    def ready(self, context: Context) -> Observation:
+        """It is ready when its health check answers."""
+        return http_ok(context.address("argocd-application-controller-metrics"), "/healthz")
+
+
+class ArgocdServer(_ArgocdComponent):
+    """The API, the UI where the binary carries it, and the receiver of webhooks."""
+
+    name = "argocd-server"
+    ports = ("argocd-server", "argocd-server-metrics")
+
+    def arguments(self, context: Context) -> tuple[str, ...]:
+        """Serve by TLS on loopback."""
+        return (
+            f"--address={LOOPBACK}",
+            f"--port={context.ports['argocd-server']}",
+            f"--metrics-address={LOOPBACK}",
+            f"--metrics-port={context.ports['argocd-server-metrics']}",
+            f"--repo-server={context.address('argocd-repo-server')}",
+            f"--redis={context.address('redis')}",
+            *self.client_certificate(context),
+        )
+
+    def ready(self, context: Context) -> Observation:
+        """It is ready when its health check answers by TLS."""
+        return http_ok(context.address("argocd-server"), "/healthz", authority=context.pki("argocd-ca.crt"))
+
+
+class ApplicationSetController(_ArgocdComponent):
+    """Makes Applications from ApplicationSets."""
+
+    name = "argocd-applicationset-controller"
+    ports = ("argocd-applicationset-metrics", "argocd-applicationset-probe", "argocd-applicationset-webhook")
+
+    def arguments(self, context: Context) -> tuple[str, ...]:
+        """Serve on loopback only."""
+        return (
+            f"--namespace={ARGOCD_NAMESPACE}",
+            f"--metrics-addr={context.address('argocd-applicationset-metrics')}",
+            f"--probe-addr={context.address('argocd-applicationset-probe')}",
+            f"--webhook-addr={context.address('argocd-applicationset-webhook')}",
+            f"--argocd-repo-server={context.address('argocd-repo-server')}",
+            *self.client_certificate(context),
+        )
+
+    def ready(self, context: Context) -> Observation:
+        """It is ready when it serves its metrics: it registers no health check of its own."""
+        return http_ok(context.address("argocd-applicationset-metrics"), "/metrics")
+
+
+class NotificationsController(_ArgocdComponent):
+    """Tells the world what became of an Application, where a user configured it."""
+
+    name = "argocd-notifications-controller"
+    ports = ("argocd-notifications-metrics",)
+
+    def env(self, context: Context) -> dict[str, str]:
+        """Its name within the binary differs from that of its Deployment."""
+        return {**super().env(context), "ARGOCD_BINARY_NAME": "argocd-notifications"}
+
+    def arguments(self, context: Context) -> tuple[str, ...]:
+        """Watch this sandbox's Applications."""
+        return (
+            f"--namespace={ARGOCD_NAMESPACE}",
+            f"--metrics-port={context.ports['argocd-notifications-metrics']}",
+            f"--argocd-repo-server={context.address('argocd-repo-server')}",
+            *self.client_certificate(context),
+        )
+
+    def ready(self, context: Context) -> Observation:
+        """It is ready when it serves its metrics."""
+        return _listens(context.ports["argocd-notifications-metrics"])

@@ -1,0 +1,140 @@
+"""What Argo CD reads: the official manifests as they stand, and the settings of this sandbox.
+
+``static_manifests`` is the same for every sandbox of one version set and goes into the seed;
+``ArgocdConfig`` adds what differs: passwords, the webhook's secret, the Git server's address.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import yaml
+
+from sandbox.components.base import Context
+from sandbox.components.kube import KubeApi
+from sandbox.components.pki import ARGOCD_NAMESPACE
+from sandbox.core.conditions import Observation, met
+from sandbox.toolchain import Tool
+
+__all__ = ["ADMIN_SECRET", "GIT_SECRET", "WEBHOOK_SECRET", "ArgocdConfig", "static_manifests"]
+
+ADMIN_SECRET = "argocd-admin"  # noqa: S105  # names of secrets, not secrets
+GIT_SECRET = "git-argocd"  # noqa: S105
+WEBHOOK_SECRET = "webhook-argocd"  # noqa: S105
+GIT_USER = "argocd"
+
+# Argo CD's components run as processes beside the cluster, with these objects as their identity and settings.
+_KINDS = (
+    "CustomResourceDefinition",
+    "ServiceAccount",
+    "Role",
+    "ClusterRole",
+    "RoleBinding",
+    "ClusterRoleBinding",
+    "ConfigMap",
+)
+_ROUNDS = 8  # a random password of 256 bits needs no slow hash
+
+_SETTINGS = {
+    # Drops hostile webhook bodies early (CVE-2024-40634 was an oversized one).
+    "webhook.maxPayloadSizeMB": "1",
+    "application.instanceLabelKey": "app.kubernetes.io/instance",
+    "application.resourceTrackingMethod": "annotation",
+    "statusbadge.enabled": "false",
+    "users.anonymous.enabled": "false",
+}
+
+
+def static_manifests(argocd: Tool) -> list[dict[str, Any]]:
+    """Give the objects of the official install.yaml that a process-based Argo CD needs, and a default project."""
+    manifests = []
+    for document in yaml.load_all(argocd.file("install.yaml").read_text(), Loader=yaml.CSafeLoader):
+        if document["kind"] in _KINDS:
+            if document["kind"] not in ("CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"):
+                document["metadata"]["namespace"] = ARGOCD_NAMESPACE
+            if document["metadata"]["name"] == "argocd-cm":
+                document["data"] = {**document.get("data", {}), **_SETTINGS}
+            manifests.append(document)
+    manifests.append(
+        {
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "AppProject",
+            "metadata": {"name": "default", "namespace": ARGOCD_NAMESPACE},
+            "spec": {
+                "sourceRepos": ["*"],
+                "destinations": [{"namespace": "*", "server": "*"}],
+                "clusterResourceWhitelist": [{"group": "*", "kind": "*"}],
+            },
+        }
+    )
+    return manifests
+
+
+def _secret(name: str, data: dict[str, str], labels: dict[str, str], type_: str = "Opaque") -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": name, "namespace": ARGOCD_NAMESPACE, "labels": labels},
+        "type": type_,
+        "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
+    }
+
+
+class ArgocdConfig:
+    """The secrets and settings of this sandbox, applied before any component of Argo CD starts."""
+
+    name = "argocd-config"
+    requires = ("kube-apiserver",)
+    ports = ("argocd-server", "git-server")
+
+    def ensure(self, context: Context) -> None:
+        """Apply them; what Argo CD adds to its secret itself stays."""
+        api = KubeApi(context.pki("admin.kubeconfig"))
+        part_of = {"app.kubernetes.io/part-of": "argocd"}
+        secrets = context.secrets
+        if api.get("v1", "Secret", "argocd-secret", ARGOCD_NAMESPACE) is None:
+            hashed = bcrypt.hashpw(secrets.value(ADMIN_SECRET).encode(), bcrypt.gensalt(_ROUNDS)).decode()
+            now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+            data = {
+                "admin.password": hashed,
+                "admin.passwordMtime": now,
+                "server.secretkey": secrets.value("argocd-server-key"),
+                "webhook.github.secret": secrets.value(WEBHOOK_SECRET),
+                # A sender that claims to be Gogs is looked at before GitHub's headers: it needs a secret too.
+                "webhook.gogs.secret": secrets.value(WEBHOOK_SECRET),
+            }
+            api.create(_secret("argocd-secret", data, part_of))
+        certificate = {
+            "tls.crt": context.pki("argocd-tls.crt").read_text(),
+            "tls.key": context.pki("argocd-tls.key").read_text(),
+        }
+        api.apply(_secret("argocd-server-tls", certificate, part_of, "kubernetes.io/tls"))
+        repository = {
+            "type": "git",
+            "url": f"http://{context.address('git-server')}",
+            "username": GIT_USER,
+            "password": secrets.value(GIT_SECRET),
+        }
+        api.apply(_secret("sandbox-git", repository, {**part_of, "argocd.argoproj.io/secret-type": "repo-creds"}))
+        api.merge(
+            "v1",
+            "ConfigMap",
+            "argocd-cm",
+            ARGOCD_NAMESPACE,
+            {"data": {"url": f"https://{context.address('argocd-server')}"}},
+        )
+
+    def ready(self, context: Context) -> Observation:
+        """It is ready once applied."""
+        del context
+        return met("applied")
+
+    def diagnose(self, context: Context, into: Path) -> None:
+        """Nothing: these are secrets."""
+
+    def remove(self, context: Context) -> None:
+        """It goes with the cluster."""

@@ -1,0 +1,181 @@
+"""What a component is, and what it may use.
+
+Adding one = adding one file here and one entry to an engine's list. The driver
+(``sandbox.engines.driver``) orders components by what they require and does all the waiting.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from sandbox.core.conditions import Observation, met
+from sandbox.core.files import make_private_dir, new_password, write_file
+from sandbox.core.ports import LOOPBACK
+from sandbox.core.processes import RUN_ID_VARIABLE, ProcessSpec
+from sandbox.core.supervision import SupervisorClient
+from sandbox.toolchain import Tool
+
+__all__ = ["Component", "Context", "ProcessComponent", "Secrets"]
+
+
+class Secrets:
+    """The passwords of one sandbox: a file each (0600), made at random when first asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def file(self, name: str) -> Path:
+        """Give the file that holds the secret, for programs that can read one."""
+        path = self._folder / name
+        if not path.exists():
+            make_private_dir(self._folder)
+            write_file(path, new_password())
+        return path
+
+    def value(self, name: str) -> str:
+        """Give the secret itself."""
+        return self.file(name).read_text()
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a component works with.
+
+    Attributes:
+        name: The sandbox's name.
+        run_id: Marks every process of this sandbox.
+        folder: Its state folder.
+        ports: Leased port numbers by purpose.
+        tools: Verified programs by name.
+        nodes: How many nodes the cluster has.
+        supervisor: Runs the processes.
+    """
+
+    name: str
+    run_id: str
+    folder: Path
+    ports: Mapping[str, int]
+    tools: Mapping[str, Tool]
+    nodes: int
+    supervisor: SupervisorClient
+    secrets: Secrets = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "secrets", Secrets(self.folder / "secrets"))
+
+    def dir(self, *parts: str) -> Path:
+        """Give a private folder of the sandbox, made if need be."""
+        return make_private_dir(self.folder.joinpath(*parts))
+
+    def pki(self, name: str) -> Path:
+        """Give the path of a certificate, key or kubeconfig; see ``sandbox.components.pki``."""
+        return self.folder / "pki" / name
+
+    def address(self, purpose: str) -> str:
+        """Give ``host:port`` of a leased port."""
+        return f"{LOOPBACK}:{self.ports[purpose]}"
+
+    def environment(self, component: str, **extra: str) -> dict[str, str]:
+        """Make the whole environment of a process: nothing of the caller's leaks into it."""
+        home = self.dir("run", component)
+        return {
+            "PATH": os.defpath if "/usr/bin" in os.defpath else "/usr/bin:/bin",
+            "HOME": str(home),
+            "TMPDIR": str(self.dir("run", component, "tmp")),
+            "LANG": "C.UTF-8",
+            RUN_ID_VARIABLE: self.run_id,
+            **extra,
+        }
+
+    def python(self, module: str, *arguments: str | Path) -> tuple[str, ...]:
+        """Give the argv of a program of our own."""
+        return (sys.executable, "-m", module, *(str(word) for word in arguments))
+
+
+class Component(Protocol):
+    """One part of a sandbox."""
+
+    @property
+    def name(self) -> str:
+        """What it is called, in `status` and in other components' requirements."""
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """The names of the components that must be ready before this one is ensured."""
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """What it needs leased ports for."""
+
+    def ensure(self, context: Context) -> None:
+        """Bring it into being; calling it again changes nothing."""
+
+    def ready(self, context: Context) -> Observation:
+        """Look whether it does its work."""
+
+    def diagnose(self, context: Context, into: Path) -> None:
+        """Put what helps to understand a failure into a folder; never a secret."""
+
+    def remove(self, context: Context) -> None:
+        """Take it away; nothing happens when it is absent."""
+
+
+class ProcessComponent:
+    """A component that is one process under the supervisor."""
+
+    name: str
+    requires: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+    grace = 1.0
+
+    def argv(self, context: Context) -> tuple[str, ...]:
+        """Give the program and its arguments."""
+        raise NotImplementedError
+
+    def env(self, context: Context) -> dict[str, str]:
+        """Give what the process needs beyond the common environment."""
+        del context
+        return {}
+
+    def prepare(self, context: Context) -> None:
+        """Write the files that the process reads."""
+
+    def ready(self, context: Context) -> Observation:
+        """Look whether the process does its work; the driver itself sees whether it runs."""
+        del context
+        return met("it runs")
+
+    def ensure(self, context: Context) -> None:
+        """Prepare its files and have the supervisor run it."""
+        self.prepare(context)
+        context.dir("logs")
+        context.supervisor.ensure(
+            ProcessSpec(
+                name=self.name,
+                argv=self.argv(context),
+                env=context.environment(self.name, **self.env(context)),
+                cwd=str(context.dir("run", self.name)),
+                log=str(self.log(context)),
+                grace=self.grace,
+            )
+        )
+
+    def log(self, context: Context) -> Path:
+        """Give the file that gets its output."""
+        return context.folder / "logs" / f"{self.name}.log"
+
+    def diagnose(self, context: Context, into: Path) -> None:
+        """Copy its log."""
+        log = self.log(context)
+        if log.exists():
+            shutil.copyfile(log, into / log.name)
+
+    def remove(self, context: Context) -> None:
+        """Stop it."""
+        context.supervisor.stop(self.name)

@@ -1,0 +1,253 @@
+"""The Kubernetes API as the sandbox uses it: objects are plain JSON, waits are watches.
+
+The only module that imports the ``kubernetes`` client, which brings the kubeconfig, TLS and the
+connection pool. Objects are addressed by ``apiVersion`` and ``kind`` through discovery, so that
+whatever a user renders can be looked up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import urllib.parse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from kubernetes.client.exceptions import ApiException
+from kubernetes.config import new_client_from_config
+from urllib3.exceptions import HTTPError
+
+from sandbox.core.errors import SandboxError, UnavailableError
+
+__all__ = ["KubeApi", "KubeError", "Resource", "Watch"]
+
+FIELD_MANAGER = "gitops-sandbox"
+_SECONDS = 20.0
+_NOT_FOUND = 404
+
+
+class KubeError(UnavailableError):
+    """The API server refused a request.
+
+    Attributes:
+        status: The HTTP status.
+        reason: The ``reason`` of the Status object, such as NotFound or Invalid.
+    """
+
+    def __init__(self, request: str, status: int, body: str) -> None:
+        try:
+            answer = json.loads(body)
+            message, reason = str(answer.get("message", body)), str(answer.get("reason", ""))
+        except (ValueError, AttributeError):
+            message, reason = body, ""
+        super().__init__(f"the API server answered {status} to {request}", why=message[:2000])
+        self.status = status
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """How objects of one kind are addressed."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool
+
+    def path(self, namespace: str | None = None, name: str | None = None) -> str:
+        """Give the URL path of one object, or of the list it is in."""
+        root = f"/api/{self.api_version}" if "/" not in self.api_version else f"/apis/{self.api_version}"
+        if self.namespaced and namespace:
+            root += f"/namespaces/{urllib.parse.quote(namespace, safe='')}"
+        return f"{root}/{self.plural}" + (f"/{urllib.parse.quote(name, safe='')}" if name else "")
+
+
+class KubeApi:
+    """One identity's view of one cluster.
+
+    Args:
+        kubeconfig: Who speaks, and to which cluster.
+    """
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self._client: Any = new_client_from_config(config_file=str(kubeconfig), persist_config=False)
+        self._host: str = self._client.configuration.host
+        self._resources: dict[tuple[str, str], Resource] = {}
+
+    def _open(
+        self, method: str, path: str, *, body: Any, content_type: str, timeout: float | tuple[float, float | None]
+    ) -> Any:
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        try:
+            return self._client.rest_client.request(
+                method, self._host + path, headers=headers, body=body, _request_timeout=timeout
+            ).response
+        except ApiException as error:
+            raise KubeError(f"{method} {path}", int(error.status or 0), str(error.body or error.reason)) from error
+        except (HTTPError, OSError) as error:
+            raise UnavailableError("the API server does not answer", why=f"{method} {path}: {error}") from error
+
+    def request(self, method: str, path: str, *, body: Any = None, content_type: str = "application/json") -> Any:
+        """Send one request and return the JSON of the answer.
+
+        Raises:
+            KubeError: The API server refused it.
+            UnavailableError: It does not answer.
+        """
+        answer = self._open(method, path, body=body, content_type=content_type, timeout=_SECONDS)
+        try:
+            text = answer.read().decode()
+        except HTTPError as error:
+            raise UnavailableError("the API server broke off its answer", why=f"{method} {path}: {error}") from error
+        finally:
+            answer.release_conn()
+        if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
+            raise KubeError(f"{method} {path}", answer.status, text)
+        return json.loads(text) if text.startswith("{") else text
+
+    def resource(self, api_version: str, kind: str) -> Resource:
+        """Look up how a kind is addressed, once for each group and version.
+
+        Raises:
+            KubeError: The API server does not serve that kind.
+        """
+        if (api_version, kind) not in self._resources:
+            root = f"/api/{api_version}" if "/" not in api_version else f"/apis/{api_version}"
+            for entry in self.request("GET", root)["resources"] or ():
+                if "/" not in entry["name"]:
+                    self._resources[api_version, entry["kind"]] = Resource(
+                        api_version, entry["kind"], entry["name"], entry["namespaced"]
+                    )
+        try:
+            return self._resources[api_version, kind]
+        except KeyError:
+            raise KubeError(f"GET {api_version}", _NOT_FOUND, f"no kind {kind} in {api_version}") from None
+
+    def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        """Give one object; None when there is none."""
+        try:
+            found = self.request("GET", self.resource(api_version, kind).path(namespace, name))
+        except KubeError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        return dict(found)
+
+    def list(
+        self, api_version: str, kind: str, namespace: str | None = None, *, labels: str = ""
+    ) -> list[dict[str, Any]]:
+        """Give all objects of a kind, in one namespace or in all; ``labels`` is a label selector."""
+        query = "?" + urllib.parse.urlencode({"labelSelector": labels}) if labels else ""
+        answer = self.request("GET", self.resource(api_version, kind).path(namespace) + query)
+        # Items of a list carry neither field; what is addressed by them later must.
+        return [{"apiVersion": api_version, "kind": kind, **item} for item in answer["items"]]
+
+    def create(self, manifest: Mapping[str, Any]) -> dict[str, Any]:
+        """Create an object; a clash with one that exists is an error (reason AlreadyExists)."""
+        resource, namespace, _ = self._address(manifest)
+        return dict(self.request("POST", resource.path(namespace), body=manifest))
+
+    def apply(self, manifest: Mapping[str, Any], *, manager: str = FIELD_MANAGER, dry_run: bool = False) -> Any:
+        """Apply an object on the server's side, taking over fields that another manager holds.
+
+        Args:
+            manifest: What must be; its ``metadata.name`` says which object.
+            manager: The field manager, as ``managedFields`` will show it.
+            dry_run: Whether the server only says what would come of it.
+
+        Returns:
+            The object as the server has it, or would have it.
+        """
+        resource, namespace, name = self._address(manifest)
+        query = f"?fieldManager={manager}&force=true" + ("&dryRun=All" if dry_run else "")
+        path = resource.path(namespace, name) + query
+        return self.request("PATCH", path, body=manifest, content_type="application/apply-patch+yaml")
+
+    def merge(
+        self, api_version: str, kind: str, name: str, namespace: str | None, patch: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Change fields of an object as ``kubectl patch --type merge`` does."""
+        path = self.resource(api_version, kind).path(namespace, name) + "?fieldManager=kubectl-patch"
+        return dict(self.request("PATCH", path, body=patch, content_type="application/merge-patch+json"))
+
+    def delete(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> None:
+        """Delete an object, its dependents in the background; nothing happens when it is absent."""
+        path = self.resource(api_version, kind).path(namespace, name)
+        try:
+            self.request("DELETE", path, body={"kind": "DeleteOptions", "propagationPolicy": "Background"})
+        except KubeError as error:
+            if error.status != _NOT_FOUND:
+                raise
+
+    def _address(self, manifest: Mapping[str, Any]) -> tuple[Resource, str | None, str]:
+        metadata = manifest["metadata"]
+        resource = self.resource(manifest["apiVersion"], manifest["kind"])
+        return resource, metadata.get("namespace"), metadata["name"]
+
+    def events(self, resource: Resource, namespace: str | None) -> Iterator[dict[str, Any]]:
+        """Stream watch events of a kind from now on, until the server closes the stream.
+
+        Raises:
+            KubeError: The API server refused the watch.
+            UnavailableError: The stream broke.
+        """
+        path = resource.path(namespace) + "?watch=true&allowWatchBookmarks=true&timeoutSeconds=600"
+        answer = self._open("GET", path, body=None, content_type="application/json", timeout=(5.0, 660.0))
+        try:
+            if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
+                raise KubeError(f"watch {path}", answer.status, answer.read().decode())
+            rest = b""
+            for chunk in answer.stream(None):
+                *lines, rest = (rest + chunk).split(b"\n")
+                for line in lines:
+                    yield json.loads(line)
+        except (HTTPError, OSError) as error:
+            raise UnavailableError("a watch broke off", why=str(error)) from error
+        finally:
+            answer.close()
+
+    def watch(self, kinds: Sequence[tuple[str, str, str | None]]) -> Watch:
+        """Start to watch kinds, each ``(apiVersion, kind, namespace)``; see ``Watch``."""
+        return Watch(self, [(self.resource(api_version, kind), namespace) for api_version, kind, namespace in kinds])
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.rest_client.pool_manager.clear()
+
+
+class Watch:
+    """Wakes a wait when anything of the watched kinds changes: ``wait_for(..., wake=watch.changed)``.
+
+    It carries no state: each look asks the API server itself, so that a missed event costs some
+    milliseconds and never a verdict.
+    """
+
+    def __init__(self, api: KubeApi, targets: Sequence[tuple[Resource, str | None]]) -> None:
+        self.changed = threading.Event()
+        self._ended = threading.Event()
+        self._api = api
+        for resource, namespace in targets:
+            threading.Thread(
+                target=self._follow, args=(resource, namespace), name=f"watch-{resource.plural}", daemon=True
+            ).start()
+
+    def _follow(self, resource: Resource, namespace: str | None) -> None:
+        while not self._ended.is_set():
+            # A watch ends now and then by design; the waits look by themselves in between.
+            with contextlib.suppress(SandboxError):
+                for _ in self._api.events(resource, namespace):
+                    self.changed.set()
+                    if self._ended.is_set():
+                        return
+            self._ended.wait(0.2)
+
+    def __enter__(self) -> Self:
+        """Give the watch itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Let the threads end with their next event."""
+        self._ended.set()

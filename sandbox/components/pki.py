@@ -1,0 +1,232 @@
+"""One public key infrastructure for each sandbox, made in some milliseconds with elliptic keys.
+
+Three authorities, so that a certificate for one thing opens no other: the cluster's (API server
+and its clients), etcd's (only the API server holds a client certificate), and Argo CD's between
+its own components. Names and groups are those of the Kubernetes "PKI certificates and
+requirements" page; Argo CD's components hold certificates for the very service accounts that
+they have inside a cluster, so that the official RBAC manifests bind them as they stand.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from sandbox.components.base import Context
+from sandbox.core.conditions import Observation, met
+from sandbox.core.files import write_file
+from sandbox.core.ports import LOOPBACK
+
+__all__ = ["ARGOCD_ACCOUNTS", "ARGOCD_NAMESPACE", "SERVICE_NETWORK", "Pki"]
+
+ARGOCD_NAMESPACE = "argocd"
+SERVICE_NETWORK = "10.96.0.0/16"
+_SERVICE_ADDRESS = "10.96.0.1"  # the first of the service network: kubernetes.default
+_LIFETIME = dt.timedelta(days=3650)
+
+_SERVICE_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local")
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """One certificate: who it names, and whether it serves under host names."""
+
+    file: str
+    authority: str
+    common_name: str
+    groups: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+
+def _service_account(component: str) -> _Leaf:
+    account = f"system:serviceaccount:{ARGOCD_NAMESPACE}:{component}"
+    groups = ("system:serviceaccounts", f"system:serviceaccounts:{ARGOCD_NAMESPACE}")
+    return _Leaf(component, "ca", account, groups)
+
+
+ARGOCD_ACCOUNTS = (
+    "argocd-application-controller",
+    "argocd-applicationset-controller",
+    "argocd-notifications-controller",
+    "argocd-server",
+)
+
+_LEAVES = (
+    _Leaf("apiserver", "ca", "kube-apiserver", hosts=(LOOPBACK, "localhost", _SERVICE_ADDRESS, *_SERVICE_NAMES)),
+    _Leaf("admin", "ca", "gitops-sandbox-admin", ("system:masters",)),
+    _Leaf("probe", "ca", "gitops-sandbox-probe"),
+    _Leaf("kube-controller-manager", "ca", "system:kube-controller-manager"),
+    _Leaf("kube-scheduler", "ca", "system:kube-scheduler"),
+    _Leaf("kwok", "ca", "kwok-controller"),
+    *(_service_account(account) for account in ARGOCD_ACCOUNTS),
+    _Leaf("etcd", "etcd-ca", "etcd", hosts=(LOOPBACK, "localhost")),
+    _Leaf("apiserver-etcd-client", "etcd-ca", "kube-apiserver-etcd-client"),
+    _Leaf("argocd-tls", "argocd-ca", "argocd-server", hosts=(LOOPBACK, "localhost")),
+    _Leaf("argocd-client", "argocd-ca", "argocd-component"),
+)
+_AUTHORITIES = ("ca", "etcd-ca", "argocd-ca")
+
+# Who speaks to the API server by a kubeconfig, and in which namespace it stands.
+_KUBECONFIGS = {
+    "admin": "default",
+    "kube-controller-manager": "default",
+    "kube-scheduler": "default",
+    "kwok": "default",
+    **dict.fromkeys(ARGOCD_ACCOUNTS, ARGOCD_NAMESPACE),
+}
+
+
+class Pki:
+    """Keys, certificates and kubeconfigs of one sandbox, in its ``pki/`` folder."""
+
+    name = "pki"
+    requires: tuple[str, ...] = ()
+    ports = ("apiserver",)
+
+    def ensure(self, context: Context) -> None:
+        """Make everything that is missing at once; a set that is whole is left alone."""
+        if self._complete(context):
+            return
+        folder = context.dir("pki")
+        authorities = {name: _make_authority(folder, name, context.name) for name in _AUTHORITIES}
+        for leaf in _LEAVES:
+            _make_leaf(folder, leaf, *authorities[leaf.authority])
+        # Kubernetes signs service account tokens with RSA unless told otherwise; ES256 is as good and made at once.
+        _write_key(folder / "service-account.key", ec.generate_private_key(ec.SECP256R1()))
+        for user, namespace in _KUBECONFIGS.items():
+            write_file(folder / f"{user}.kubeconfig", _kubeconfig(context, user, namespace))
+        write_file(context.folder / "kubeconfig", _kubeconfig(context, "admin", "default"))
+
+    def _complete(self, context: Context) -> bool:
+        # Written last: when it is there, all the others are.
+        return (context.folder / "kubeconfig").exists()
+
+    def ready(self, context: Context) -> Observation:
+        """It is ready as soon as it was made."""
+        del context
+        return met("made")
+
+    def diagnose(self, context: Context, into: Path) -> None:
+        """Nothing: keys never leave the state folder."""
+
+    def remove(self, context: Context) -> None:
+        """Nothing: it goes with the state folder."""
+
+
+def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
+    # The only private form whose public half kube-apiserver can read too (client-go keyutil.ParsePublicKeysPEM).
+    pem = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
+    )
+    write_file(path, pem)
+
+
+def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(key)
+        .serial_number(x509.random_serial_number())
+        # An hour of slack: a machine that wakes up may have set its clock back a little.
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + _LIFETIME)
+    )
+
+
+def _make_authority(folder: Path, name: str, sandbox: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gitops-sandbox {sandbox} {name}")])
+    certificate = (
+        _builder(subject, subject, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(
+            x509.KeyUsage(
+                digital_signature=True,
+                key_cert_sign=True,
+                crl_sign=True,
+                content_commitment=False,
+                key_encipherment=False,
+                data_encipherment=False,
+                key_agreement=False,
+                encipher_only=False,
+                decipher_only=False,
+            ),
+            critical=True,
+        )
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    _write_key(folder / f"{name}.key", key)
+    write_file(folder / f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM))
+    return key, certificate
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _make_leaf(
+    folder: Path, leaf: _Leaf, authority_key: ec.EllipticCurvePrivateKey, authority: x509.Certificate
+) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name(
+        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, group) for group in leaf.groups]
+        + [x509.NameAttribute(NameOID.COMMON_NAME, leaf.common_name)]
+    )
+    uses = [ExtendedKeyUsageOID.CLIENT_AUTH, *([ExtendedKeyUsageOID.SERVER_AUTH] if leaf.hosts else [])]
+    builder = _builder(subject, authority.subject, key.public_key())
+    builder = builder.add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+    builder = builder.add_extension(
+        x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
+    )
+    if leaf.hosts:
+        names = x509.SubjectAlternativeName([_general_name(host) for host in leaf.hosts])
+        builder = builder.add_extension(names, critical=False)
+    _write_key(folder / f"{leaf.file}.key", key)
+    certificate = builder.sign(authority_key, hashes.SHA256())
+    write_file(folder / f"{leaf.file}.crt", certificate.public_bytes(serialization.Encoding.PEM))
+
+
+def _kubeconfig(context: Context, user: str, namespace: str) -> str:
+    pki = context.folder / "pki"
+    name = f"gitops-sandbox-{context.name}"
+    return yaml.safe_dump(
+        {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": name,
+            "clusters": [
+                {
+                    "name": name,
+                    "cluster": {
+                        "server": f"https://{context.address('apiserver')}",
+                        "certificate-authority": str(pki / "ca.crt"),
+                    },
+                }
+            ],
+            "users": [
+                {
+                    "name": user,
+                    "user": {
+                        "client-certificate": str(pki / f"{user}.crt"),
+                        "client-key": str(pki / f"{user}.key"),
+                    },
+                }
+            ],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": user, "namespace": namespace}}],
+        },
+        sort_keys=False,
+    )

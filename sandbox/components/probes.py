@@ -1,0 +1,57 @@
+"""Looks at a server from outside: does it answer, and does it say that it is well?"""
+
+from __future__ import annotations
+
+import functools
+import http.client
+import ssl
+from pathlib import Path
+
+from sandbox.core.conditions import Observation, met, pending
+
+__all__ = ["http_ok"]
+
+_SECONDS = 2.0
+
+
+@functools.lru_cache(maxsize=64)
+def _tls(authority: Path, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=str(authority))
+    if certificate is not None:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def http_ok(
+    address: str,
+    path: str,
+    *,
+    authority: Path | None = None,
+    certificate: Path | None = None,
+    key: Path | None = None,
+) -> Observation:
+    """Look whether ``GET path`` answers with a 2xx.
+
+    Args:
+        address: ``host:port``.
+        path: What to ask for.
+        authority: The CA that vouches for the server; plain HTTP without it.
+        certificate: The client certificate to show, with its ``key``.
+        key: Its key.
+    """
+    connection: http.client.HTTPConnection
+    if authority is None:
+        connection = http.client.HTTPConnection(address, timeout=_SECONDS)
+    else:
+        connection = http.client.HTTPSConnection(address, timeout=_SECONDS, context=_tls(authority, certificate, key))
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        body = answer.read(4096).decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return pending(f"{address}{path}: {error}")
+    finally:
+        connection.close()
+    if answer.status // 100 == 2:  # noqa: PLR2004  # the class of success
+        return met(f"{path} says {answer.status}")
+    return pending(f"{address}{path} says {answer.status}: {body.strip()[-300:]}")

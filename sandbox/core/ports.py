@@ -1,0 +1,98 @@
+"""Ports on loopback, leased so that two sandboxes of one user never meet, and remembered by each.
+
+A sandbox keeps its ports for life: they stand in Git (repoURL) and in image names. The leases of
+all sandboxes lie in one file of the state root, under a lock.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import random
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+from sandbox.core.errors import UnavailableError
+from sandbox.core.files import read_json, write_json, writing_errors
+
+__all__ = ["LOOPBACK", "is_free", "lease_ports", "release_ports"]
+
+LOOPBACK = "127.0.0.1"
+# Below the kernel's default range of ephemeral ports (32768 and up, ip(7)), so that no client
+# connection takes a port of ours while its owner restarts.
+_FIRST, _LAST = 20000, 32000
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port of the loopback address now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+    return True
+
+
+def _change(root: Path, owner: str, wanted: Iterable[str] | None) -> dict[str, int]:
+    path = root / "ports.json"
+    lock = root / ".ports.lock"
+    with writing_errors(lock):
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        leases: dict[str, dict[str, int]] = {}
+        if path.exists():
+            leases = json.loads(json.dumps(read_json(path)))
+        mine = leases.pop(owner, {})
+        if wanted is not None:
+            taken = {port for ports in leases.values() for port in ports.values()} | set(mine.values())
+            leases[owner] = mine = mine | _pick([name for name in wanted if name not in mine], taken)
+        write_json(path, leases)
+        return mine
+    finally:
+        os.close(descriptor)
+
+
+def _pick(names: list[str], taken: set[int]) -> dict[str, int]:
+    picked: dict[str, int] = {}
+    candidates = range(_FIRST, _LAST)
+    start = random.randrange(len(candidates))  # noqa: S311  # spreads users of one machine, hides nothing
+    for offset in range(len(candidates)):
+        if len(picked) == len(names):
+            return picked
+        port = candidates[(start + offset) % len(candidates)]
+        if port not in taken and is_free(port):
+            picked[names[len(picked)]] = port
+    raise UnavailableError(
+        f"no free ports on {LOOPBACK}",
+        why=f"{len(names)} are needed between {_FIRST} and {_LAST}",
+        hint="see who listens: ss -ltnp",
+    )
+
+
+def lease_ports(root: Path, owner: str, names: Iterable[str]) -> dict[str, int]:
+    """Give ``owner`` a port for each name: those it had before, and new ones that are free now.
+
+    Args:
+        root: The state root, which all sandboxes of the user share.
+        owner: The sandbox's name.
+        names: What the ports are for.
+
+    Returns:
+        Name to port number.
+
+    Raises:
+        UnavailableError: There are not enough free ports.
+    """
+    return _change(root, owner, list(names))
+
+
+def release_ports(root: Path, owner: str) -> None:
+    """Give all ports of ``owner`` back; nothing happens when it has none."""
+    _change(root, owner, None)

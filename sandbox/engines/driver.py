@@ -1,0 +1,133 @@
+"""Brings components up: as many at once as their requirements allow, each waited for until it is ready.
+
+The one place that orders, waits and gives up. A component that dies again and again ends the wait
+at once with its last words; nothing here retries without a deadline.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sandbox.components.base import Component, Context
+from sandbox.core.conditions import Deadline, Observation, State, failed, pending, wait_for
+from sandbox.core.errors import SandboxError
+from sandbox.core.timeline import Timeline
+
+__all__ = ["bring_up", "closure"]
+
+_DEATHS = 4  # a component may lose a race for what it needs a few times; more says that it can't start
+_LAST_WORDS = 800
+
+
+def closure(components: Sequence[Component], names: Sequence[str]) -> list[Component]:
+    """Give those components and all that they require, in the order of ``components``."""
+    by_name = {component.name: component for component in components}
+    wanted: set[str] = set()
+    pile = list(names)
+    while pile:
+        name = pile.pop()
+        if name not in wanted:
+            wanted.add(name)
+            pile.extend(by_name[name].requires)
+    return [component for component in components if component.name in wanted]
+
+
+class _Deaths:
+    """Watches over the processes while they start: one question to the supervisor for all of them."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+        self._before = {name: status.restarts for name, status in context.supervisor.components().items()}
+        self._seen: dict[str, str] = {}
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="deaths", daemon=True)
+        self._thread.start()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.1):
+            try:
+                statuses = self._context.supervisor.components()
+            except SandboxError as error:
+                self._seen = dict.fromkeys(self._seen, error.what)
+                return
+            for name, status in statuses.items():
+                if status.restarts - self._before.get(name, 0) >= _DEATHS and status.last_exit:
+                    log = Path(status.log).read_text(errors="replace")[-_LAST_WORDS:]
+                    self._seen[name] = f"it ended {status.restarts} times, last: {status.last_exit['reason']}\n{log}"
+
+    def of(self, name: str) -> str | None:
+        return self._seen.get(name)
+
+    def end(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+
+def bring_up(context: Context, components: Sequence[Component], deadline: Deadline, timeline: Timeline) -> None:
+    """Ensure every component and wait until each is ready.
+
+    Args:
+        context: The sandbox.
+        components: What to bring up; what they require must be among them.
+        deadline: For all of them together.
+        timeline: Gets an event when one starts, is ready, or fails.
+
+    Raises:
+        SandboxError: The first failure; the others are not waited for.
+    """
+    done = {component.name: threading.Event() for component in components}
+    given_up = threading.Event()
+    deaths = _Deaths(context)
+
+    def observe(component: Component) -> Observation:
+        if given_up.is_set():
+            return failed("another component failed first")
+        if reason := deaths.of(component.name):
+            return failed(reason)
+        return component.ready(context)
+
+    def requirements_met(component: Component) -> Observation:
+        if given_up.is_set():
+            return failed("another component failed first")
+        missing = [name for name in component.requires if not done[name].is_set()]
+        return pending(f"waits for {', '.join(missing)}") if missing else Observation(State.MET, "")
+
+    def bring(component: Component) -> None:
+        name = component.name
+        try:
+            _wait(lambda: requirements_met(component), deadline, f"{name} to get what it requires")
+            timeline.record(name, "starting")
+            component.ensure(context)
+            seen = _wait(lambda: observe(component), deadline, f"{name} to be ready", context)
+        except BaseException:
+            given_up.set()
+            timeline.record(name, "failed")
+            raise
+        timeline.record(name, "ready", seen.seen)
+        done[name].set()
+
+    try:
+        _all(bring, components)
+    finally:
+        deaths.end()
+
+
+def _wait(
+    condition: Callable[[], Observation], deadline: Deadline, wanted: str, context: Context | None = None
+) -> Observation:
+    hint = f"the logs are in {context.folder / 'logs'}" if context else ""
+    return wait_for(condition, deadline, wanted=wanted, hint=hint, every=0.025)
+
+
+def _all(bring: Callable[[Component], None], components: Sequence[Component]) -> None:
+    """Run ``bring`` for all at once; raise the failure that came first, not those that followed from it."""
+    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(components))) as pool:
+        futures = [pool.submit(bring, component) for component in components]
+        first: BaseException | None = None
+        for future in concurrent.futures.as_completed(futures):
+            first = first or future.exception()
+    if first is not None:
+        raise first

@@ -1,0 +1,184 @@
+"""The embedded engine: the real programs as plain processes on loopback; no Docker, no root."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from sandbox.components import argocd, kwok
+from sandbox.components.argocd_config import ArgocdConfig
+from sandbox.components.base import Component, Context
+from sandbox.components.etcd import Etcd
+from sandbox.components.kube_apiserver import KubeApiserver
+from sandbox.components.kube_controller_manager import KubeControllerManager
+from sandbox.components.kube_scheduler import KubeScheduler
+from sandbox.components.pki import Pki
+from sandbox.components.redis import Redis
+from sandbox.components.registry import Registry
+from sandbox.components.seed import Seed, apply_static, keep_seed, seed_folder
+from sandbox.core.conditions import Deadline
+from sandbox.core.errors import UnavailableError
+from sandbox.core.files import make_private_dir
+from sandbox.core.folders import cache_root
+from sandbox.core.ports import LOOPBACK, is_free, lease_ports
+from sandbox.core.processes import end_marked
+from sandbox.core.supervision import Lease, SupervisorClient
+from sandbox.core.timeline import Timeline
+from sandbox.engines.driver import bring_up, closure
+from sandbox.engines.records import Record
+from sandbox.toolchain import Progress, Tool, ensure_tools
+
+__all__ = ["CAPABILITIES", "TOOLS", "bring", "components", "context_of", "end"]
+
+CAPABILITIES = frozenset({"cluster", "argocd", "git", "registry", "pipeline"})
+"""What a step may ask for here: no ``containers``, no ``network`` between pods."""
+
+TOOLS = (
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubectl",
+    "kwok",
+    "valkey",
+    "registry",
+    "argocd",
+    "kustomize",
+    "crane",
+    "act",
+    "go",
+)
+
+_UP_SECONDS = 120.0
+_SEED_SECONDS = 120.0
+_END_SECONDS = 20.0
+
+
+def components() -> list[Component]:
+    """Give the parts of an embedded sandbox; the driver orders them."""
+    return [
+        Pki(),
+        Seed(),
+        Etcd(),
+        KubeApiserver(),
+        KubeControllerManager(),
+        KubeScheduler(),
+        kwok.Kwok(),
+        kwok.Nodes(),
+        Redis(),
+        Registry(),
+        ArgocdConfig(),
+        argocd.RepoServer(),
+        argocd.ApplicationController(),
+        argocd.ArgocdServer(),
+        argocd.ApplicationSetController(),
+        argocd.NotificationsController(),
+    ]
+
+
+def _ports_of(parts: Sequence[Component]) -> list[str]:
+    return [port for part in parts for port in part.ports]
+
+
+def context_of(record: Record, tools: dict[str, Tool]) -> Context:
+    """Give the context of a sandbox, with the ports that it has or now gets."""
+    ports = lease_ports(record.folder.parent, record.name, dict.fromkeys(_ports_of(components())))
+    return Context(
+        name=record.name,
+        run_id=record.run_id,
+        folder=record.folder,
+        ports=ports,
+        tools=tools,
+        nodes=record.nodes,
+        supervisor=SupervisorClient(record.folder),
+    )
+
+
+def bring(record: Record, timeline: Timeline, progress: Progress | None, *, provider: str | None = None) -> None:
+    """Bring a sandbox up, or bring back what is missing of it.
+
+    Args:
+        record: Which one.
+        timeline: Gets what happens.
+        progress: Shown while tools are fetched or built.
+        provider: The only source of tools to use; all in turn when left out.
+
+    Raises:
+        SandboxError: It can't be brought up; what was started by this call is ended again.
+    """
+    tools = ensure_tools(TOOLS, provider=provider, progress=progress)
+    _ensure_seed(tools, timeline)
+    context = context_of(record, tools)
+    with _supervised(context) as lease:
+        bring_up(context, components(), Deadline.after(_UP_SECONDS), timeline)
+        lease.keep()
+
+
+@contextlib.contextmanager
+def _supervised(context: Context) -> Iterator[Lease]:
+    """Give a running supervisor; one started here ends with everything unless the lease is kept."""
+    if context.supervisor.process() is not None:
+        yield Lease(None)
+        return
+    # What an earlier supervisor left when it was killed would hold the ports.
+    end_marked(context.run_id, Deadline.after(_END_SECONDS))
+    _check_ports(context)
+    context.dir("logs")
+    lease = context.supervisor.start(context.run_id)
+    try:
+        yield lease
+    finally:
+        lease.drop()
+
+
+def _check_ports(context: Context) -> None:
+    for purpose, port in context.ports.items():
+        if not is_free(port):
+            raise UnavailableError(
+                f"port {port} on {LOOPBACK}, which sandbox {context.name} uses for {purpose}, is in use",
+                why="another program listens on it; the port stands in the sandbox's Git, so it can't be changed",
+                hint=f"see who it is: ss -ltnp 'sport = :{port}'; or start afresh: down --name {context.name}",
+            )
+
+
+def _ensure_seed(tools: dict[str, Tool], timeline: Timeline) -> None:
+    """Make the seed of this version set, once for all sandboxes of this user."""
+    if seed_folder(tools["argocd"]).exists():
+        return
+    timeline.record("seed", "starting", "made once for each set of versions")
+    root = make_private_dir(cache_root() / "seeds")
+    folder = Path(tempfile.mkdtemp(dir=root, prefix=".making."))
+    record = Record("seed", "embedded", f"seed-{folder.name[-8:]}", nodes=0, created=0.0)
+    parts = closure(components(), ["etcd", "kube-controller-manager"])
+    try:
+        context = Context(
+            name=record.name,
+            run_id=record.run_id,
+            folder=folder,
+            ports=lease_ports(folder, record.name, dict.fromkeys(_ports_of(parts))),
+            tools=tools,
+            nodes=0,
+            supervisor=SupervisorClient(folder),
+        )
+        with _supervised(context):
+            bring_up(context, parts, Deadline.after(_SEED_SECONDS), Timeline())
+            apply_static(context)
+            context.supervisor.stop("kube-controller-manager", "kube-apiserver")
+            context.supervisor.stop("etcd")
+        keep_seed(context)
+    finally:
+        SupervisorClient(folder).end(record.run_id, Deadline.after(_END_SECONDS))
+        shutil.rmtree(folder, ignore_errors=True)
+    timeline.record("seed", "ready")
+
+
+def end(record: Record) -> None:
+    """End everything that carries the sandbox's run id.
+
+    Raises:
+        DeadlineError: Something could not be ended.
+    """
+    SupervisorClient(record.folder).end(record.run_id, Deadline.after(_END_SECONDS))

@@ -1,0 +1,128 @@
+"""What is known of each sandbox: one record in its state folder, written whole, read with care."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Self
+
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.core.errors import UsageError
+from sandbox.core.files import make_private_dir, read_json, write_json, writing_errors
+from sandbox.core.folders import sandbox_dir, state_root
+
+__all__ = ["Record", "exclusive", "known_names"]
+
+_FILE = "sandbox.json"
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One sandbox.
+
+    Attributes:
+        name: Its name.
+        engine: Which engine it lives on.
+        run_id: Marks every process, container and cluster of it.
+        nodes: How many nodes its cluster has.
+        created: Unix time in seconds.
+        ready: Whether an ``up`` has completed.
+    """
+
+    name: str
+    engine: str
+    run_id: str
+    nodes: int
+    created: float
+    ready: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Its state folder."""
+        return sandbox_dir(self.name)
+
+    @classmethod
+    def new(cls, name: str, engine: str, nodes: int) -> Self:
+        """Describe a sandbox that does not exist yet, and make its folder."""
+        record = cls(name, engine, secrets.token_hex(8), nodes, time.time())
+        make_private_dir(record.folder)
+        record.save()
+        return record
+
+    @classmethod
+    def load(cls, name: str) -> Self | None:
+        """Read the record of a sandbox; None when there is none.
+
+        Raises:
+            UsageError: The record is damaged.
+        """
+        path = sandbox_dir(name) / _FILE
+        try:
+            data = read_json(path)
+        except FileNotFoundError:
+            return None
+        try:
+            if data.pop("format") != _FORMAT:
+                raise UsageError(f"{path} was written by another version", hint="use that version to take it down")
+            return cls(**data)  # type: ignore[arg-type]  # checked right below
+        except (KeyError, TypeError) as error:
+            raise UsageError(
+                f"{path} is damaged",
+                why=f"unexpected content: {error}",
+                hint=f"`down --name {name}` ends what still runs and removes the folder",
+            ) from error
+
+    def save(self) -> None:
+        """Write the record."""
+        write_json(self.folder / _FILE, {"format": _FORMAT, **asdict(self)})
+
+    def completed(self) -> Record:
+        """Note that ``up`` has completed."""
+        record = replace(self, ready=True)
+        record.save()
+        return record
+
+
+def known_names() -> list[str]:
+    """Give the names of all sandboxes of this user, damaged ones too."""
+    return sorted(path.name for path in state_root().iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+@contextlib.contextmanager
+def exclusive(name: str, *, seconds: float, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold a sandbox for one verb at a time: a second ``up`` or ``down`` of the same name waits.
+
+    Args:
+        name: The sandbox's name.
+        seconds: How long to wait for another one.
+        on_wait: Called once when there is another one.
+
+    Raises:
+        DeadlineError: The other one did not end in time.
+    """
+    # Beside the folder, not in it: `down` removes the folder while it holds the lock.
+    path = state_root() / f".{name}.lock"
+    with writing_errors(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def taken() -> Observation:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return pending("another `up` or `down` of this sandbox is at work")
+        return met("")
+
+    try:
+        if taken().seen:
+            on_wait()
+            wait_for(taken, Deadline.after(seconds), wanted=f"sandbox {name} to be free", hint="try again later")
+        yield
+    finally:
+        os.close(descriptor)
