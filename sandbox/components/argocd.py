@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 
-from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.components.base import Context, ProcessComponent
+from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.components.probes import http_ok
 from sandbox.components.redis import SECRET as REDIS_SECRET
 from sandbox.core.conditions import Observation, met, pending

@@ -23,6 +23,8 @@ from sandbox.toolchain import Tool
 
 __all__ = ["Component", "Context", "ProcessComponent", "Secrets"]
 
+_IMPORT_PATH = str(Path(__file__).resolve().parents[2])
+
 
 class Secrets:
     """The passwords of one sandbox: a file each (0600), made at random when first asked for."""
@@ -89,11 +91,14 @@ class Context:
             "HOME": str(home),
             "TMPDIR": str(self.dir("run", component, "tmp")),
             "LANG": "C.UTF-8",
+            # Where our own programs, run by `python`, are imported from.
+            "PYTHONPATH": _IMPORT_PATH,
             RUN_ID_VARIABLE: self.run_id,
             **extra,
         }
 
-    def python(self, module: str, *arguments: str | Path) -> tuple[str, ...]:
+    @staticmethod
+    def python(module: str, *arguments: str | Path) -> tuple[str, ...]:
         """Give the argv of a program of our own."""
         return (sys.executable, "-m", module, *(str(word) for word in arguments))
 

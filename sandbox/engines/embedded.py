@@ -11,7 +11,9 @@ from pathlib import Path
 from sandbox.components import argocd, kwok
 from sandbox.components.argocd_config import ArgocdConfig
 from sandbox.components.base import Component, Context
+from sandbox.components.ci_runner import CiRunner
 from sandbox.components.etcd import Etcd
+from sandbox.components.git_server import GitServer
 from sandbox.components.kube_apiserver import KubeApiserver
 from sandbox.components.kube_controller_manager import KubeControllerManager
 from sandbox.components.kube_scheduler import KubeScheduler
@@ -70,6 +72,8 @@ def components() -> list[Component]:
         kwok.Nodes(),
         Redis(),
         Registry(),
+        GitServer(),
+        CiRunner(),
         ArgocdConfig(),
         argocd.RepoServer(),
         argocd.ApplicationController(),

@@ -1,0 +1,67 @@
+"""The CI runner: runs a source repository's own workflow when a commit is pushed to it, as a forge would.
+
+It holds two credentials, Git push to environment repositories and registry push, and none for the
+cluster.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.components import registry
+from sandbox.components.base import Context, ProcessComponent
+from sandbox.components.git_server import CI_SECRET, CI_USER, CI_WEBHOOK_SECRET
+from sandbox.components.probes import http_ok
+from sandbox.core.conditions import Observation
+from sandbox.core.files import write_json
+from sandbox.core.folders import cache_root
+from sandbox.toolchain import Tool
+
+__all__ = ["CiRunner", "workflow_path"]
+
+
+def workflow_path(tools: Mapping[str, Tool]) -> list[str]:
+    """Give the folders that a workflow's steps find their programs in, before the system's own."""
+    programs = [str(tools[name].binary().parent) for name in ("go", "kustomize", "crane")]
+    # A workflow's python3 is ours: it holds GitPython, which nothing here could install.
+    return [*programs, str(Path(sys.executable).parent)]
+
+
+class CiRunner(ProcessComponent):
+    """nektos/act behind a webhook receiver; see ``sandbox.servers.ci_runner``."""
+
+    name = "ci-runner"
+    requires = ()
+    ports = ("ci-runner",)
+
+    def prepare(self, context: Context) -> None:
+        """Write its configuration."""
+        configuration = {
+            "port": context.ports["ci-runner"],
+            "webhook_secret": context.secrets.value(CI_WEBHOOK_SECRET),
+            "git": {
+                "url": f"http://{context.address('git-server')}",
+                "user": CI_USER,
+                "password": context.secrets.value(CI_SECRET),
+            },
+            "registry": {
+                "address": context.address("registry"),
+                "user": registry.USER,
+                "password": context.secrets.value(registry.SECRET),
+            },
+            "runs": str(context.dir("ci")),
+            "tools_path": workflow_path(context.tools),
+            "act": str(context.tools["act"].binary()),
+            "cache": str(cache_root() / "workflows"),
+        }
+        write_json(context.dir("run", self.name) / "config.json", configuration)
+
+    def argv(self, context: Context) -> tuple[str, ...]:
+        """Serve with the configuration file."""
+        return context.python("sandbox.servers.ci_runner", context.dir("run", self.name) / "config.json")
+
+    def ready(self, context: Context) -> Observation:
+        """It is ready when its health check answers."""
+        return http_ok(context.address("ci-runner"), "/healthz")

@@ -1,0 +1,78 @@
+"""The Git server: bare repositories over smart HTTP, an account for each role, and signed push events."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sandbox.components.argocd_config import GIT_SECRET, GIT_USER, WEBHOOK_SECRET
+from sandbox.components.base import Context, ProcessComponent
+from sandbox.components.probes import http_ok
+from sandbox.core.conditions import Observation
+from sandbox.core.files import write_json
+
+__all__ = [
+    "CI_SECRET",
+    "CI_USER",
+    "DEVELOPER_SECRET",
+    "DEVELOPER_USER",
+    "ENVIRONMENTS",
+    "GitServer",
+    "repositories_root",
+]
+
+CI_USER, CI_SECRET = "ci", "git-ci"
+DEVELOPER_USER, DEVELOPER_SECRET = "developer", "git-developer"
+CI_WEBHOOK_SECRET = "webhook-ci"  # noqa: S105  # the name of the secret, not the secret
+ENVIRONMENTS = "*/environment"
+"""Which repositories CI may push to, and Argo CD is told of."""
+
+
+def repositories_root(folder: Path) -> Path:
+    """Say where the bare repositories of a sandbox are."""
+    return folder / "git"
+
+
+class GitServer(ProcessComponent):
+    """``git http-backend`` behind our HTTP server; see ``sandbox.servers.git_http``."""
+
+    name = "git-server"
+    requires = ("pki",)
+    ports = ("git-server",)
+
+    def prepare(self, context: Context) -> None:
+        """Write its configuration; three accounts, each with the least that its role needs."""
+        secrets = context.secrets
+        configuration = {
+            "port": context.ports["git-server"],
+            "root": str(context.dir("git")),
+            "public_url": f"http://{context.address('git-server')}",
+            "users": {
+                GIT_USER: {"password": secrets.value(GIT_SECRET), "read": ["*"], "write": []},
+                CI_USER: {"password": secrets.value(CI_SECRET), "read": ["*"], "write": [ENVIRONMENTS]},
+                DEVELOPER_USER: {"password": secrets.value(DEVELOPER_SECRET), "read": ["*"], "write": ["*"]},
+            },
+            "webhooks": [
+                {
+                    "url": f"https://{context.address('argocd-server')}/api/webhook",
+                    "secret": secrets.value(WEBHOOK_SECRET),
+                    "repositories": ["*"],
+                    "ca_file": str(context.pki("argocd-ca.crt")),
+                },
+                {
+                    "url": f"http://{context.address('ci-runner')}/api/webhook",
+                    "secret": secrets.value(CI_WEBHOOK_SECRET),
+                    "repositories": ["*"],
+                    "ca_file": None,
+                },
+            ],
+            "deliveries": str(context.dir("run", self.name) / "deliveries.jsonl"),
+        }
+        write_json(context.dir("run", self.name) / "config.json", configuration)
+
+    def argv(self, context: Context) -> tuple[str, ...]:
+        """Serve with the configuration file."""
+        return context.python("sandbox.servers.git_http", context.dir("run", self.name) / "config.json")
+
+    def ready(self, context: Context) -> Observation:
+        """It is ready when its health check answers."""
+        return http_ok(context.address("git-server"), "/healthz")
