@@ -20,6 +20,7 @@ from sandbox.core.conditions import Deadline, Observation, failed, met, pending,
 from sandbox.core.files import write_json
 from sandbox.servers.repositories import isolated_git
 
+ACT = Path(sys.executable).with_name("act")
 PASSWORDS = {"argocd": "argocd-password", "ci": "ci-password", "developer": "developer-password"}
 
 

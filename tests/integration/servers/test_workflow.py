@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import base64
+import os
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.core.commands import run
+from sandbox.core.conditions import Deadline, met, pending, wait_for
+from sandbox.servers.repositories import isolated_git
+from sandbox.servers.run_processes import run_processes
+from sandbox.servers.workflow import StepResult, WorkflowRequest, WorkflowResult, run_workflow
+from tests.integration.servers.support import ACT, mode
+
+CANARY = "canary-$HOME-'x'-4711"
+
+
+@pytest.fixture
+def request_for(tmp_path: Path) -> Any:
+    """Make a request whose workflow has the given steps, as YAML below ``steps:``."""
+
+    def make(steps: str, *, on: str = "push") -> WorkflowRequest:
+        work, folder = tmp_path / "work", tmp_path / "run"
+        (work / ".github/workflows").mkdir(parents=True)
+        folder.mkdir(mode=0o700)
+        (work / ".github/workflows/ci.yaml").write_text(
+            f"on: {on}\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n{steps}"
+        )
+        run(["git", "init", "--quiet", "--initial-branch=main", work], timeout=10, env=isolated_git())
+        identity = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
+        run(["git", "add", "--all"], timeout=10, cwd=work, env=isolated_git())
+        run(["git", *identity, "commit", "--quiet", "-m", "One"], timeout=10, cwd=work, env=isolated_git())
+        commit = run(["git", "rev-parse", "HEAD"], timeout=10, cwd=work, env=isolated_git()).strip()
+        return WorkflowRequest(
+            folder=folder,
+            work=work,
+            event={
+                "ref": "refs/heads/main",
+                "after": commit,
+                "repository": {"full_name": "core/greeter", "name": "greeter", "default_branch": "main"},
+                "pusher": {"name": "developer"},
+            },
+            act=ACT,
+            secrets={"TOKEN": CANARY, "TOKEN_USER": "canary-user"},
+            variables={"IMAGE": "127.0.0.1:5000/core/greeter"},
+            tools_path=(),
+            cache=tmp_path / "cache",
+            number=4711,
+        )
+
+    return make
+
+
+def outcome(request: WorkflowRequest, cancelled: threading.Event | None = None) -> tuple[WorkflowResult, str]:
+    result = run_workflow(request, lambda _: None, cancelled)
+    return result, result.log.read_text()
+
+
+def test_steps_run_in_order_on_a_copy_of_the_commit_and_each_is_reported(request_for: Any) -> None:
+    seen: list[StepResult] = []
+    request = request_for(
+        "      - uses: actions/checkout@v4\n"
+        "      - id: version\n        name: Read\n        run: echo version=1 >> $GITHUB_OUTPUT\n"
+        "      - name: Say\n        run: echo ${{ vars.IMAGE }}:${{ github.sha }} v${{ steps.version.outputs.version }}"
+        " ${{ github.repository }} ${{ github.ref }} ${{ github.actor }} ${{ github.run_id }} $(git log --format=%s)\n"
+        "      - run: touch left-behind\n"
+    )
+
+    result = run_workflow(request, seen.append)
+
+    assert (result.status, result.reason) == ("passed", "")
+    assert tuple(seen) == result.steps
+    assert [(step.name, step.status) for step in seen] == [
+        ("actions/checkout@v4", "passed"),
+        ("Read", "passed"),
+        ("Say", "passed"),
+        ("touch left-behind", "passed"),
+    ]
+    commit = request.event["after"]
+    said = f"127.0.0.1:5000/core/greeter:{commit} v1 core/greeter refs/heads/main developer 4711 One"
+    assert said in result.log.read_text()
+    assert not (request.work / "left-behind").exists()
+
+
+def test_a_step_that_fails_ends_the_run_with_its_name_as_the_reason(request_for: Any) -> None:
+    result, log = outcome(
+        request_for(
+            "      - name: Test\n        run: echo boom; exit 3\n      - name: Push\n        run: echo pushed\n"
+        )
+    )
+
+    assert result.status == "failed"
+    assert result.reason == "step 'Test': exit status 3"
+    assert [(step.name, step.status) for step in result.steps] == [("Test", "failed")]
+    assert "boom" in log
+    assert "pushed" not in log
+
+
+def test_secrets_reach_the_step_and_nothing_else(request_for: Any) -> None:
+    encoded = base64.b64encode(CANARY.encode()).decode()
+    request = request_for(
+        "      - env:\n          TOKEN: ${{ secrets.TOKEN }}\n        run: |\n"
+        '          test "$(printf %s "$TOKEN" | sha256sum)" = "$(sha256sum < ../../../../../expected)"\n'
+        '          echo "plain $TOKEN"; printf %s "$TOKEN" | base64\n'
+        "          cat /proc/[0-9]*/cmdline | tr '\\0' ' ' > ../../../../../argv\n"
+        f"          printf %s '{encoded[:-2]}''{encoded[-2:]}' > /dev/null\n"
+    )
+    (request.folder / "expected").write_text(CANARY)
+
+    result, log = outcome(request)
+
+    assert result.status == "passed", log
+    assert "plain ***" in log
+    for text in (log, (request.folder / "argv").read_text(), repr(request), result.reason):
+        assert CANARY not in text
+    assert encoded not in log
+    (request.folder / "expected").unlink()
+    left = [path for path in request.folder.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()]
+    assert left == []
+    assert not (request.folder / "secrets.yaml").exists()
+    assert not (request.folder / "home").exists()
+
+
+def test_a_step_sees_nothing_of_the_users_environment(request_for: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/home/user/.kube/config")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "user-canary")
+    monkeypatch.setenv("HOME", "/home/user")
+
+    result, log = outcome(request_for("      - run: env\n"))
+
+    assert result.status == "passed"
+    assert "KUBECONFIG" not in log
+    assert "user-canary" not in log
+    assert "/home/user" not in log
+    assert f"HOME={result.log.parent}/home" in log
+
+
+def test_a_run_that_takes_too_long_is_ended_with_all_its_processes(request_for: Any) -> None:
+    request = replace(
+        request_for("      - run: (setsid sleep 300 &) ; nohup sleep 300 & sleep 300\n"),
+        time_limit=1.0,
+    )
+
+    result, _ = outcome(request)
+
+    assert (result.status, result.reason) == ("failed", "the run took longer than 1 s")
+    assert result.seconds < 5
+    assert list(run_processes(request.folder)) == []
+
+
+def test_what_a_step_leaves_running_ends_with_the_run(request_for: Any) -> None:
+    request = request_for("      - run: setsid sleep 300 > /dev/null 2>&1 < /dev/null &\n")
+
+    result, _ = outcome(request)
+
+    assert result.status == "passed"
+    assert list(run_processes(request.folder)) == []
+
+
+def test_a_cancelled_run_ends_at_once(request_for: Any) -> None:
+    request, cancelled = request_for("      - run: sleep 300\n"), threading.Event()
+    results: list[WorkflowResult] = []
+    thread = threading.Thread(target=lambda: results.append(run_workflow(request, lambda _: None, cancelled)))
+    thread.start()
+    wait_for(
+        lambda: met() if len(list(run_processes(request.folder))) > 1 else pending("not yet"),
+        Deadline.after(10),
+        wanted="the step runs",
+    )
+    began = time.monotonic()
+    cancelled.set()
+    thread.join(timeout=5)
+
+    assert time.monotonic() - began < 2
+    assert results[0].status == "cancelled"
+    assert list(run_processes(request.folder)) == []
+
+
+def test_an_action_that_would_have_to_be_fetched_fails_with_what_to_do(request_for: Any) -> None:
+    request = replace(request_for("      - uses: acme/setup@v1\n"), environment={"HTTPS_PROXY": "http://127.0.0.1:9"})
+
+    result, _ = outcome(request)
+
+    assert result.status == "failed"
+    assert "acme/setup@v1" in result.reason
+    assert "give a folder in local_repositories" in result.reason
+
+
+def test_a_push_that_no_workflow_asks_for_runs_nothing(request_for: Any) -> None:
+    result, log = outcome(request_for("      - run: echo ran\n", on="{push: {branches: [release]}}"))
+
+    assert (result.status, result.steps) == ("cancelled", ())
+    assert log == ""
+
+
+def test_what_a_run_writes_is_private_even_at_umask_zero(request_for: Any) -> None:
+    old = os.umask(0)
+    try:
+        request = request_for("      - run: umask; stat -c %a ../../../../../secrets.yaml\n")
+        result, log = outcome(request)
+    finally:
+        os.umask(old)
+
+    assert "600" in log
+    assert "0077" in log
+    assert mode(result.log) == 0o600
