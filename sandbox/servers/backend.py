@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,6 +19,7 @@ from aiohttp import web
 
 from sandbox.core.commands import run
 from sandbox.core.files import make_private_dir, write_file
+from sandbox.core.processes import RUN_ID_VARIABLE
 from sandbox.servers.repositories import isolated_git
 
 __all__ = ["PUSH_LIMIT", "Backend", "Call", "ProgramOutputError"]
@@ -100,6 +102,7 @@ class Backend:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 pass_fds=[writing],
+                start_new_session=True,
             )
         except BaseException:
             os.close(reading)
@@ -110,16 +113,19 @@ class Backend:
         # Held here and not by the request: an update counts also when its client has left.
         self._listeners.add(listening)
         listening.add_done_callback(self._listeners.discard)
+        ended = False
         try:
             yield process
+            ended = await _has_ended(process)
         finally:
-            await _end(process, at_once=request.transport is None)
+            if not ended:
+                _kill(process)
 
     def _environment(self, request: web.Request, call: Call) -> dict[str, str]:
         headers = request.headers
+        # No CONTENT_LENGTH: with one, git 2.39 spins for ever when its input ends early, as it does when we are killed.
         given = {
             "CONTENT_TYPE": headers.get("Content-Type"),
-            "CONTENT_LENGTH": headers.get("Content-Length"),
             "HTTP_CONTENT_ENCODING": headers.get("Content-Encoding"),
             "GIT_PROTOCOL": headers.get("Git-Protocol"),
         }
@@ -135,6 +141,8 @@ class Backend:
             "QUERY_STRING": request.query_string,
             "REMOTE_USER": call.user,
             "REMOTE_ADDR": request.remote or "",
+            # So that it is found as the sandbox's own, should it outlive this server.
+            RUN_ID_VARIABLE: os.environ.get(RUN_ID_VARIABLE, ""),
             **{name: value for name, value in given.items() if value is not None},
         }
 
@@ -237,15 +245,22 @@ async def _listen(descriptor: int, pushed: Pushed) -> None:
     pushed(text, time.monotonic())
 
 
-async def _end(process: asyncio.subprocess.Process, *, at_once: bool) -> None:
-    """Let the backend end by itself, or kill it where it does not, or nobody waits for its answer any more."""
+async def _has_ended(process: asyncio.subprocess.Process) -> bool:
+    """Say whether the backend ends by itself, as it does at once when all that it had to say was read."""
     if process.stdin:
         process.stdin.close()
     try:
-        async with asyncio.timeout(0 if at_once else _GRACE):
+        async with asyncio.timeout(_GRACE):
             await process.wait()
     except TimeoutError:
-        # It may end between the two, which is as good.
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        return False
+    return True
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """Kill a backend of which nobody waits for the answer any more: its client has left, or the server ends."""
+    # The whole group: the program that does the work has our pipes, and waits on them also without its parent.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    if process.stdin:
+        process.stdin.transport.abort()

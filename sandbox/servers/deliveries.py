@@ -18,6 +18,7 @@ from typing import Self
 import aiohttp
 
 from sandbox.core.conditions import Deadline
+from sandbox.core.errors import UsageError
 from sandbox.core.files import PRIVATE_FILE
 from sandbox.servers.git_settings import Webhook
 from sandbox.servers.signatures import SIGNATURE_HEADER, sign
@@ -65,6 +66,9 @@ class Deliveries:
 
     A receiver that can't be reached or answers 5xx is tried again until 30 s have passed; an answer of 3xx or 4xx
     is final. Use it as an asynchronous context manager: leaving it gives up what is still on its way.
+
+    Raises:
+        UsageError: A webhook's certificate authority can't be read.
     """
 
     def __init__(self, webhooks: tuple[Webhook, ...], record: Path, *, seconds: float = _DEADLINE) -> None:
@@ -81,6 +85,8 @@ class Deliveries:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._tasks:
+            _LOG.warning("%d deliveries are given up: the server ends", len(self._tasks))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -169,4 +175,7 @@ class Deliveries:
 def _trust(webhook: Webhook) -> ssl.SSLContext | bool:
     if not webhook.url.startswith("https:"):
         return True
-    return ssl.create_default_context(cafile=webhook.ca_file)
+    try:
+        return ssl.create_default_context(cafile=webhook.ca_file)
+    except OSError as error:
+        raise UsageError(f"can't read the certificate authority {webhook.ca_file}", why=str(error)) from error

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -18,6 +18,7 @@ from urllib.request import urlopen
 
 from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
 from sandbox.core.files import write_json
+from sandbox.core.processes import Process
 from sandbox.servers.repositories import isolated_git
 
 ACT = Path(sys.executable).with_name("act")
@@ -135,13 +136,14 @@ class Receiver:
 
     port: int
     status: int = 200
+    tls: ssl.SSLContext | None = None
     got: list[Received] = field(default_factory=list)
     arrived: threading.Event = field(default_factory=threading.Event)
 
     @property
     def url(self) -> str:
         """Where to send."""
-        return f"http://127.0.0.1:{self.port}/api/webhook"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}/api/webhook"
 
     def wait(self, count: int, seconds: float = 15) -> list[Received]:
         """Give the first ``count`` requests as soon as they are there."""
@@ -174,6 +176,8 @@ class Receiver:
 
         with ThreadingHTTPServer(("127.0.0.1", self.port), Handler) as server:
             server.daemon_threads = True
+            if self.tls:
+                server.socket = self.tls.wrap_socket(server.socket, server_side=True)
             thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
             thread.start()
             try:
@@ -212,9 +216,5 @@ def descendants(pid: int) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Say whether there is a process of this id."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    """Say whether a process of this id runs; a zombie that nobody buries does not."""
+    return Process.of(pid) is not None

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from sandbox.core.conditions import Deadline, met, pending, wait_for
 from sandbox.servers.repositories import create_repository
 from tests.integration.servers.conftest import RunningGit
 from tests.integration.servers.support import PASSWORDS, alive, descendants, mode
@@ -210,19 +211,81 @@ def test_nothing_that_is_written_is_for_other_users_even_at_umask_zero(git_serve
     assert mode(git_server.deliveries) == 0o600
 
 
-def test_sigterm_ends_the_server_at_once_and_takes_its_backends(git_server: RunningGit) -> None:
+def backends(git: RunningGit) -> list[int]:
+    """Give the backends that run, of which there is at least one."""
+    wait_for(
+        lambda: met() if descendants(git.process.pid) else pending("none"), Deadline.after(5), wanted="a backend runs"
+    )
+    return descendants(git.process.pid)
+
+
+def half_a_push(git: RunningGit) -> socket.socket:
     credential = base64.b64encode(":".join(DEVELOPER).encode()).decode()
-    with socket.create_connection(("127.0.0.1", git_server.port), timeout=5) as connection:
-        connection.sendall(
-            "POST /core/greeter.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
-            f"Authorization: Basic {credential}\r\n\r\n0000".encode()
-        )
-        requests.get(f"{git_server.url}/healthz", timeout=5)
-        below = descendants(git_server.process.pid)
+    connection = socket.create_connection(("127.0.0.1", git.port), timeout=5)
+    connection.sendall(
+        "POST /core/greeter.git/git-receive-pack HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n"
+        "Content-Type: application/x-git-receive-pack-request\r\n"
+        f"Authorization: Basic {credential}\r\n\r\n00".encode()
+    )
+    return connection
+
+
+def test_sigterm_ends_the_server_at_once_and_takes_its_backends(git_server: RunningGit) -> None:
+    with half_a_push(git_server):
+        below = backends(git_server)
         git_server.process.terminate()
         assert git_server.process.wait(timeout=1.5) == 0
 
     assert not any(alive(pid) for pid in below)
+
+
+def test_a_client_that_leaves_takes_its_backend_with_it(git_server: RunningGit) -> None:
+    with half_a_push(git_server):
+        below = backends(git_server)
+
+    wait_for(
+        lambda: pending("running") if any(alive(pid) for pid in below) else met(),
+        Deadline.after(2),
+        wanted="the backend ends",
+    )
+
+
+def test_a_client_that_leaves_in_the_middle_of_a_clone_takes_all_that_worked_for_it(git_server: RunningGit) -> None:
+    work = git_server.client.clone("developer", "core/greeter", "work")
+    # More than the buffers on the way can hold, so that the backend still writes when the client leaves.
+    (work / "big.bin").write_bytes(os.urandom(16 * 1024 * 1024))
+    commit = git_server.client.commit(work, {})
+    git_server.client.run("developer", "push", "--quiet", "origin", "HEAD:main", cwd=work)
+    body = f"0032want {commit}\n00000009done\n"
+    credential = base64.b64encode(":".join(DEVELOPER).encode()).decode()
+
+    with socket.create_connection(("127.0.0.1", git_server.port), timeout=5) as connection:
+        connection.sendall(
+            "POST /core/greeter.git/git-upload-pack HTTP/1.1\r\nHost: x\r\n"
+            f"Content-Type: application/x-git-upload-pack-request\r\nContent-Length: {len(body)}\r\n"
+            f"Authorization: Basic {credential}\r\n\r\n{body}".encode()
+        )
+        assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+        below = backends(git_server)
+
+    wait_for(
+        lambda: pending("running") if any(alive(pid) for pid in below) else met(),
+        Deadline.after(2),
+        wanted="the backend ends",
+    )
+
+
+def test_a_backend_does_not_outlive_a_server_that_was_killed(git_server: RunningGit) -> None:
+    with half_a_push(git_server):
+        below = backends(git_server)
+        git_server.process.kill()
+        git_server.process.wait(timeout=5)
+
+        wait_for(
+            lambda: pending("running") if any(alive(pid) for pid in below) else met(),
+            Deadline.after(2),
+            wanted="the backend ends",
+        )
 
 
 def test_a_taken_port_is_named_with_a_next_step(git_server: RunningGit, tmp_path: Path) -> None:
