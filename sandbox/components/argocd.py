@@ -13,6 +13,7 @@ from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.components.probes import http_ok
 from sandbox.components.redis import SECRET as REDIS_SECRET
 from sandbox.core.conditions import Observation, met, pending
+from sandbox.core.files import write_file
 from sandbox.core.ports import LOOPBACK, is_free
 
 __all__ = ["ApplicationController", "ApplicationSetController", "ArgocdServer", "NotificationsController", "RepoServer"]
@@ -73,11 +74,17 @@ class RepoServer(_ArgocdComponent):
     requires = ("pki",)
     ports = ("argocd-repo-server", "argocd-repo-server-metrics")
 
+    def prepare(self, context: Context) -> None:
+        """Put its certificate where it looks for it (``ARGOCD_APP_CONF_PATH``, ``reposerver/server.go``)."""
+        folder = context.dir("run", self.name, "config", "reposerver", "tls")
+        for end in ("crt", "key"):
+            write_file(folder / f"tls.{end}", context.pki(f"argocd-tls.{end}").read_bytes())
+
     def env(self, context: Context) -> dict[str, str]:
         """Leave the cluster out: it has no business there."""
         env = super().env(context)
         del env["KUBECONFIG"], env["ARGOCD_FAKE_IN_CLUSTER"]
-        return env
+        return {**env, "ARGOCD_APP_CONF_PATH": str(context.dir("run", self.name, "config"))}
 
     def arguments(self, context: Context) -> tuple[str, ...]:
         """Serve gRPC to holders of a certificate only."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sandbox.core.conditions import Observation, met
-from sandbox.core.files import make_private_dir, new_password, write_file
+from sandbox.core.files import make_private_dir, new_password, write_new_file
 from sandbox.core.ports import LOOPBACK
 from sandbox.core.processes import RUN_ID_VARIABLE, ProcessSpec
 from sandbox.core.supervision import SupervisorClient
@@ -37,7 +37,8 @@ class Secrets:
         path = self._folder / name
         if not path.exists():
             make_private_dir(self._folder)
-            write_file(path, new_password())
+            # Components start side by side and may ask for the same secret at the same moment.
+            write_new_file(path, new_password())
         return path
 
     def value(self, name: str) -> str:

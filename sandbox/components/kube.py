@@ -13,16 +13,18 @@ import threading
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import new_client_from_config
+from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
 from sandbox.core.errors import SandboxError, UnavailableError
 
-__all__ = ["KubeApi", "KubeError", "Resource", "Watch"]
+__all__ = ["KubeApi", "KubeError", "Resource", "Watch", "quantity"]
 
 FIELD_MANAGER = "gitops-sandbox"
 _SECONDS = 20.0
@@ -63,6 +65,14 @@ class Resource:
         if self.namespaced and namespace:
             root += f"/namespaces/{urllib.parse.quote(namespace, safe='')}"
         return f"{root}/{self.plural}" + (f"/{urllib.parse.quote(name, safe='')}" if name else "")
+
+
+def quantity(value: Any) -> Decimal | None:
+    """Read a quantity such as ``100m`` or ``64Mi`` (Kubernetes API, ``resource.Quantity``); None when it is none."""
+    try:
+        return Decimal(parse_quantity(value))
+    except ValueError:
+        return None
 
 
 class KubeApi:

@@ -15,7 +15,7 @@ from sandbox.core.files import write_file
 
 __all__ = ["Registry"]
 
-USER = "ci"
+USER = "gitops-ci-bot"
 SECRET = "registry-ci"  # noqa: S105  # the name of the secret, not the secret
 _ROUNDS = 8  # a random password of 256 bits needs no slow hash; each request pays for it
 _SECONDS = 2.0

@@ -12,7 +12,15 @@ from pathlib import Path
 
 from sandbox.core.errors import UnavailableError, UsageError
 
-__all__ = ["make_private_dir", "new_password", "read_json", "write_file", "write_json", "writing_errors"]
+__all__ = [
+    "make_private_dir",
+    "new_password",
+    "read_json",
+    "write_file",
+    "write_json",
+    "write_new_file",
+    "writing_errors",
+]
 
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
@@ -69,6 +77,23 @@ def write_file(path: Path, content: str | bytes, *, mode: int = PRIVATE_FILE) ->
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
+    return path
+
+
+def write_new_file(path: Path, content: str) -> Path:
+    """Write a file for this user alone, unless it is there already: of two writers at once, the first wins.
+
+    Raises:
+        UnavailableError: The file can't be written.
+    """
+    with writing_errors(path):
+        draft = write_file(path.parent / f".{path.name}.{secrets.token_hex(8)}", content)
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return path
+        finally:
+            draft.unlink()
     return path
 
 

@@ -76,6 +76,13 @@ class SupervisorClient:
             return None
         return process if process.alive else None
 
+    def run_id(self) -> str | None:
+        """Give the mark that the supervisor's record carries, whether or not it still runs."""
+        try:
+            return str(read_json(self._folder / RECORD)["run_id"])
+        except (FileNotFoundError, KeyError, UsageError):
+            return None
+
     def start(self, run_id: str) -> Lease:
         """Start a supervisor and wait until it answers.
 

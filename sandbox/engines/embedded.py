@@ -7,21 +7,20 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from sandbox.components import argocd, kwok
-from sandbox.components.argocd_config import ArgocdConfig
-from sandbox.components.base import Component, Context
+from sandbox.components import argocd, git_server, kwok, registry
+from sandbox.components.argocd_config import ADMIN_SECRET, ArgocdConfig
+from sandbox.components.base import Component, Context, ProcessComponent
 from sandbox.components.ci_runner import CiRunner
 from sandbox.components.etcd import Etcd
-from sandbox.components.git_server import GitServer
 from sandbox.components.kube_apiserver import KubeApiserver
 from sandbox.components.kube_controller_manager import KubeControllerManager
 from sandbox.components.kube_scheduler import KubeScheduler
 from sandbox.components.pki import Pki
 from sandbox.components.redis import Redis
-from sandbox.components.registry import Registry
 from sandbox.components.seed import Seed, apply_static, keep_seed, seed_folder
-from sandbox.core.conditions import Deadline
+from sandbox.core.conditions import Deadline, State
 from sandbox.core.errors import UnavailableError
 from sandbox.core.files import make_private_dir
 from sandbox.core.folders import cache_root
@@ -29,11 +28,12 @@ from sandbox.core.ports import LOOPBACK, is_free, lease_ports
 from sandbox.core.processes import end_marked
 from sandbox.core.supervision import Lease, SupervisorClient
 from sandbox.core.timeline import Timeline
+from sandbox.engines.access import Access, Account
 from sandbox.engines.driver import bring_up, closure
 from sandbox.engines.records import Record
 from sandbox.toolchain import Progress, Tool, ensure_tools
 
-__all__ = ["CAPABILITIES", "TOOLS", "bring", "components", "context_of", "end"]
+__all__ = ["CAPABILITIES", "TOOLS", "access", "bring", "component_states", "components", "context_of", "end"]
 
 CAPABILITIES = frozenset({"cluster", "argocd", "git", "registry", "pipeline"})
 """What a step may ask for here: no ``containers``, no ``network`` between pods."""
@@ -71,8 +71,8 @@ def components() -> list[Component]:
         kwok.Kwok(),
         kwok.Nodes(),
         Redis(),
-        Registry(),
-        GitServer(),
+        registry.Registry(),
+        git_server.GitServer(),
         CiRunner(),
         ArgocdConfig(),
         argocd.RepoServer(),
@@ -101,7 +101,7 @@ def context_of(record: Record, tools: dict[str, Tool]) -> Context:
     )
 
 
-def bring(record: Record, timeline: Timeline, progress: Progress | None, *, provider: str | None = None) -> None:
+def bring(record: Record, timeline: Timeline, progress: Progress | None, *, provider: str | None = None) -> Access:
     """Bring a sandbox up, or bring back what is missing of it.
 
     Args:
@@ -109,6 +109,9 @@ def bring(record: Record, timeline: Timeline, progress: Progress | None, *, prov
         timeline: Gets what happens.
         progress: Shown while tools are fetched or built.
         provider: The only source of tools to use; all in turn when left out.
+
+    Returns:
+        The way into it.
 
     Raises:
         SandboxError: It can't be brought up; what was started by this call is ended again.
@@ -119,6 +122,7 @@ def bring(record: Record, timeline: Timeline, progress: Progress | None, *, prov
     with _supervised(context) as lease:
         bring_up(context, components(), Deadline.after(_UP_SECONDS), timeline)
         lease.keep()
+    return access(record, tools)
 
 
 @contextlib.contextmanager
@@ -179,10 +183,68 @@ def _ensure_seed(tools: dict[str, Tool], timeline: Timeline) -> None:
     timeline.record("seed", "ready")
 
 
-def end(record: Record) -> None:
-    """End everything that carries the sandbox's run id.
+def end(folder: Path, run_id: str | None) -> None:
+    """End everything that a sandbox started.
+
+    Args:
+        folder: Its state folder.
+        run_id: Its mark; when its record is lost, what its running supervisor says is taken.
 
     Raises:
         DeadlineError: Something could not be ended.
     """
-    SupervisorClient(record.folder).end(record.run_id, Deadline.after(_END_SECONDS))
+    supervisor = SupervisorClient(folder)
+    run_id = run_id or supervisor.run_id()
+    if run_id is not None:
+        supervisor.end(run_id, Deadline.after(_END_SECONDS))
+
+
+def access(record: Record, tools: dict[str, Tool]) -> Access:
+    """Give the way into a sandbox; ``tools`` may be empty where no program is to be run."""
+    context = context_of(record, tools)
+    secrets = context.secrets
+    return Access(
+        name=record.name,
+        engine=record.engine,
+        capabilities=CAPABILITIES,
+        folder=record.folder,
+        kubeconfig=record.folder / "kubeconfig",
+        git=Account(
+            f"http://{context.address('git-server')}",
+            git_server.DEVELOPER_USER,
+            secrets.file(git_server.DEVELOPER_SECRET),
+        ),
+        registry=Account(f"http://{context.address('registry')}", registry.USER, secrets.file(registry.SECRET)),
+        argocd=Account(f"https://{context.address('argocd-server')}", "admin", secrets.file(ADMIN_SECRET)),
+        argocd_ca=context.pki("argocd-ca.crt"),
+        repositories=git_server.repositories_root(record.folder),
+        runs=record.folder / "ci",
+        tools=context.tools,
+    )
+
+
+def component_states(record: Record) -> list[dict[str, Any]]:
+    """Say of each process how it is: what the supervisor knows, and what a look at it shows."""
+    context = context_of(record, {})
+    known = context.supervisor.components()
+    states = []
+    for part in components():
+        if not isinstance(part, ProcessComponent):
+            continue
+        status = known.get(part.name)
+        state, seen = (status.state, "") if status else ("stopped", "")
+        if state == "running":
+            look = part.ready(context)
+            state, seen = (state, "") if look.state is State.MET else ("unready", look.seen)
+        states.append(
+            {
+                "name": part.name,
+                "state": state,
+                "pid": status.pid if status else None,
+                "log": str(part.log(context)),
+                "restarts": status.restarts if status else 0,
+                "last_exit": status.last_exit if status else None,
+                "seen": seen,
+            }
+        )
+    return states

@@ -83,6 +83,14 @@ class Record:
         """Write the record."""
         write_json(self.folder / _FILE, {"format": _FORMAT, **asdict(self)})
 
+    def with_nodes(self, nodes: int | None) -> Record:
+        """Have another number of nodes from now on; None keeps it."""
+        if nodes is None or nodes == self.nodes:
+            return self
+        record = replace(self, nodes=nodes)
+        record.save()
+        return record
+
     def completed(self) -> Record:
         """Note that ``up`` has completed."""
         record = replace(self, ready=True)

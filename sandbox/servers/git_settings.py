@@ -21,7 +21,7 @@ class Webhook:
     Attributes:
         url: The receiver.
         secret: Signs the body; kept out of ``repr``.
-        repositories: Patterns of the repositories whose pushes are sent.
+        repositories: Patterns of the repositories whose pushes are sent; one that begins with ``!`` takes out.
         ca_file: The authority that the receiver's certificate must come from; the machine's own when None.
     """
 
@@ -32,7 +32,8 @@ class Webhook:
 
     def wants(self, repository: str) -> bool:
         """Say whether pushes to the repository of this name are sent."""
-        return any(fnmatchcase(repository, pattern) for pattern in self.repositories)
+        taken_out = any(fnmatchcase(repository, pattern[1:]) for pattern in self.repositories if pattern[0] == "!")
+        return not taken_out and any(fnmatchcase(repository, pattern) for pattern in self.repositories)
 
 
 @dataclass(frozen=True, slots=True)

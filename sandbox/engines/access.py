@@ -1,0 +1,95 @@
+"""How to get into a sandbox: addresses, accounts, and the files that hold passwords."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sandbox.toolchain import Tool
+
+__all__ = ["Access", "Account"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """One account of one server.
+
+    Attributes:
+        url: The server.
+        user: The account's name.
+        password_file: The file (0600) that holds its password.
+    """
+
+    url: str
+    user: str
+    password_file: Path
+
+    def password(self) -> str:
+        """Read the password."""
+        return self.password_file.read_text()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a story, a test or a person needs of a running sandbox; the same on every engine.
+
+    Attributes:
+        name: The sandbox's name.
+        engine: The engine's name.
+        capabilities: What the engine can do; a step that needs more is skipped, loudly.
+        folder: The state folder.
+        kubeconfig: The administrator's.
+        git: The developer's account on the Git server.
+        registry: CI's account on the registry; its URL is ``http://host:port``.
+        argocd: The administrator's account of Argo CD.
+        argocd_ca: The authority of Argo CD's certificate.
+        repositories: The folder of the bare repositories.
+        runs: The folder of the CI runs.
+        tools: Verified programs by name.
+    """
+
+    name: str
+    engine: str
+    capabilities: frozenset[str]
+    folder: Path
+    kubeconfig: Path
+    git: Account
+    registry: Account
+    argocd: Account
+    argocd_ca: Path
+    repositories: Path
+    runs: Path
+    tools: Mapping[str, Tool] = field(repr=False)
+
+    @property
+    def registry_address(self) -> str:
+        """``host:port`` of the registry, as image names begin with it."""
+        return self.registry.url.removeprefix("http://")
+
+    def to_json(self, repositories: list[str]) -> dict[str, Any]:
+        """Give what `up --json` and `status --json` promise of it."""
+        return {
+            "name": self.name,
+            "engine": self.engine,
+            "kubeconfig": str(self.kubeconfig),
+            "state_dir": str(self.folder),
+            "git": {
+                "url": self.git.url,
+                "user": self.git.user,
+                "password_file": str(self.git.password_file),
+                "repositories": repositories,
+            },
+            "registry": {
+                "url": self.registry.url,
+                "user": self.registry.user,
+                "password_file": str(self.registry.password_file),
+            },
+            "argocd": {
+                "url": self.argocd.url,
+                "username": self.argocd.user,
+                "password_file": str(self.argocd.password_file),
+                "ca_file": str(self.argocd_ca),
+            },
+        }

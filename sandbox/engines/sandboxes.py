@@ -1,0 +1,171 @@
+"""Sandboxes as the verbs see them: bring one up, look at it, take it down."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.core.errors import SandboxError, UsageError
+from sandbox.core.folders import sandbox_dir, state_root
+from sandbox.core.names import check_choice, check_sandbox_name
+from sandbox.core.ports import release_ports
+from sandbox.core.timeline import Timeline
+from sandbox.engines import embedded
+from sandbox.engines.access import Access
+from sandbox.engines.records import Record, exclusive, known_names
+from sandbox.servers.repositories import list_repositories
+from sandbox.toolchain import Progress, ensure_tools
+
+__all__ = ["ENGINES", "UpOptions", "access", "down", "down_all", "status", "up"]
+
+ENGINES = ("embedded",)
+_WAIT_SECONDS = 900.0  # another `up` may be building tools
+
+
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What a user may ask of ``up``.
+
+    Attributes:
+        engine: Where the sandbox lives.
+        nodes: How many nodes its cluster has; None keeps what it has, 1 for a new one.
+        provider: The only source of tools to use; all in turn when None.
+    """
+
+    engine: str = "embedded"
+    nodes: int | None = None
+    provider: str | None = None
+
+
+def up(
+    name: str,
+    options: UpOptions,
+    timeline: Timeline,
+    progress: Progress | None = None,
+    on_wait: Callable[[], None] = lambda: None,
+) -> Access:
+    """Bring a sandbox up; one that runs is repaired where something is missing.
+
+    Args:
+        name: The sandbox's name.
+        options: What is asked for.
+        timeline: Gets what happens.
+        progress: Shown while tools are fetched or built.
+        on_wait: Called when another verb holds this sandbox.
+
+    Raises:
+        SandboxError: It can't be brought up; a sandbox that was new leaves nothing but its diagnostics.
+    """
+    check_sandbox_name(name)
+    check_choice("engine", options.engine, ENGINES)
+    _check_nodes(options.nodes)
+    with exclusive(name, seconds=_WAIT_SECONDS, on_wait=on_wait):
+        record = Record.load(name) or Record.new(name, options.engine, options.nodes or 1)
+        if record.engine != options.engine:
+            raise UsageError(
+                f"sandbox {name} lives on the engine {record.engine}",
+                hint=f"down --name {name} first, or choose another name",
+            )
+        record = record.with_nodes(options.nodes)
+        try:
+            way = embedded.bring(record, timeline, progress, provider=options.provider)
+        except BaseException:
+            if not record.ready:
+                _remove(record.name, record)
+            raise
+        record.completed()
+        return way
+
+
+def _check_nodes(nodes: int | None) -> None:
+    limit = 500
+    if nodes is not None and not 1 <= nodes <= limit:
+        raise UsageError(f"a cluster can't have {nodes} nodes", why=f"1 to {limit} are possible", hint="--nodes 3")
+
+
+def _existing(name: str) -> Record:
+    check_sandbox_name(name)
+    record = Record.load(name)
+    if record is None:
+        others = ", ".join(known_names())
+        raise UsageError(
+            f"there is no sandbox {name!r}",
+            why=f"there are: {others}" if others else "there is none",
+            hint=f"up --name {name}",
+        )
+    return record
+
+
+def access(name: str) -> Access:
+    """Give the way into a sandbox.
+
+    Raises:
+        UsageError: There is no such sandbox.
+    """
+    return embedded.access(_existing(name), ensure_tools(embedded.TOOLS))
+
+
+def status(name: str) -> dict[str, Any]:
+    """Say how a sandbox is, by looking: the contract of ``status --json``.
+
+    Raises:
+        UsageError: There is no such sandbox.
+    """
+    record = _existing(name)
+    way = embedded.access(record, {})
+    components = embedded.component_states(record)
+    running = [component["state"] == "running" for component in components]
+    state = "up" if all(running) else "partial" if any(running) else "down"
+    return {
+        **way.to_json(list_repositories(way.repositories)),
+        "state": state,
+        "components": components,
+    }
+
+
+def down(name: str, on_wait: Callable[[], None] = lambda: None) -> bool:
+    """End a sandbox and remove its state; works whatever became of it.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        SandboxError: Something of it could not be ended or removed.
+    """
+    check_sandbox_name(name)
+    if not sandbox_dir(name).exists():
+        return False
+    with exclusive(name, seconds=_WAIT_SECONDS, on_wait=on_wait):
+        try:
+            record = Record.load(name)
+        except UsageError:
+            # Its record is damaged: the supervisor's own, or nothing at all, says what to end.
+            record = None
+        _remove(name, record)
+    return True
+
+
+def down_all() -> list[str]:
+    """End every sandbox of this user; return their names.
+
+    Raises:
+        SandboxError: Some could not be ended; the others were.
+    """
+    names, first = known_names(), None
+    for name in names:
+        try:
+            down(name)
+        except SandboxError as error:
+            first = first or error
+    if first is not None:
+        raise first
+    return names
+
+
+def _remove(name: str, record: Record | None) -> None:
+    folder = sandbox_dir(name)
+    embedded.end(folder, record.run_id if record else None)
+    shutil.rmtree(folder)
+    release_ports(state_root(), name)

@@ -1,0 +1,228 @@
+"""An Argo CD Application and the proof of what became of a commit.
+
+A verdict is content: every object that the commit renders to lives as it says, nothing else lives
+that claims to belong to the Application, the rollout is complete, and the sync operation is newer
+than the action that asked for it. ``Synced`` and ``Healthy`` are read for messages only.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.components.kube import KubeApi
+from sandbox.components.pki import ARGOCD_NAMESPACE
+from sandbox.core.conditions import Observation, failed, met, pending
+from sandbox.gitops.cluster import TRACKING, Change
+from sandbox.gitops.manifests import Key, difference, key_of, with_namespace
+from sandbox.gitops.repositories import EnvironmentRepo
+
+__all__ = ["Application", "Moment"]
+
+API = "argoproj.io/v1alpha1"
+# Kinds whose extra objects would be missed if no commit ever named one: what people make by hand most.
+_COMMON = (("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "Deployment"))
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A point in time that an operation can be compared with; Argo CD's own stamps have whole seconds."""
+
+    at: dt.datetime
+
+    @classmethod
+    def now(cls) -> Moment:
+        """Give this moment, cut to the second as Argo CD cuts its stamps."""
+        return cls(dt.datetime.now(dt.UTC).replace(microsecond=0))
+
+    def precedes(self, stamp: str | None) -> bool:
+        """Whether an RFC 3339 stamp is of this moment or later."""
+        return stamp is not None and dt.datetime.fromisoformat(stamp) >= self.at
+
+
+class Application:
+    """One Application of a tenant, and the environment repository that it follows."""
+
+    def __init__(self, api: KubeApi, name: str, environment: str, repository: EnvironmentRepo) -> None:
+        self._api = api
+        self.name = name
+        self.namespace = name
+        self.environment = environment
+        self._repository = repository
+        self._path = repository.overlay(environment)
+        self._desired = functools.lru_cache(maxsize=16)(self._render)
+
+    def read(self) -> dict[str, Any] | None:
+        """Give the Application as it is; None when there is none."""
+        return self._api.get(API, "Application", self.name, ARGOCD_NAMESPACE)
+
+    def change(self, patch: dict[str, Any]) -> None:
+        """Change the Application itself, as somebody with rights in Argo CD's namespace could."""
+        self._api.merge(API, "Application", self.name, ARGOCD_NAMESPACE, patch)
+
+    def watched(self) -> list[tuple[str, str, str | None]]:
+        """Give the kinds whose changes may settle a verdict, for ``KubeApi.watch``."""
+        return [(API, "Application", ARGOCD_NAMESPACE), ("apps/v1", "Deployment", self.namespace)]
+
+    def _render(self, revision: str) -> list[dict[str, Any]]:
+        manifests = self._repository.rendered(revision, self._path)
+        cluster_kinds = {
+            manifest["kind"]
+            for manifest in manifests
+            if not self._api.resource(manifest["apiVersion"], manifest["kind"]).namespaced
+        }
+        with_namespace(manifests, self.namespace, cluster_kinds)
+        return manifests
+
+    def desired(self, revision: str) -> list[dict[str, Any]]:
+        """Give the objects that a commit says of this environment."""
+        return self._desired(revision)
+
+    # What can be observed, each an Observation with a sentence.
+
+    def lives(self, revision: str, since: Moment) -> Observation:
+        """Look whether a commit lives: synced by an operation since ``since``, and proved by content."""
+        application = self.read()
+        if application is None:
+            return pending(f"there is no Application {self.name}")
+        operation = application.get("status", {}).get("operationState") or {}
+        synced = (operation.get("syncResult") or {}).get("revision")
+        if synced != revision:
+            return pending(f"the last sync was of {str(synced)[:8]}{_troubles(application)}")
+        if operation.get("phase") != "Succeeded":
+            return pending(f"the sync of {revision[:8]} is {operation.get('phase')}: {operation.get('message', '')}")
+        # Its end, not its begin: an operation that is being retried takes up a newer commit and keeps its begin.
+        if not since.precedes(operation.get("finishedAt")):
+            return pending(f"the sync of {revision[:8]} is older than the action, of {operation.get('finishedAt')}")
+        return self.content(revision)
+
+    def content(self, revision: str) -> Observation:
+        """Look whether what lives equals what a commit renders to: nothing differs, lacks or is left over."""
+        desired = self.desired(revision)
+        live = self._live(desired)
+        for manifest in desired:
+            key = key_of(manifest)
+            if key not in live:
+                return pending(f"{key} does not exist")
+            if found := difference(manifest, live[key]):
+                return pending(f"{key}: {found}")
+        known = {key_of(manifest) for manifest in desired}
+        left_over = sorted(str(key) for key, found in live.items() if key not in known and self._claims(found, key))
+        if left_over:
+            return pending(f"not in the commit, but alive: {', '.join(left_over)}")
+        for key, alive in live.items():
+            if key in known and key.kind == "Deployment" and (waiting := _rollout(alive)):
+                return pending(f"{key}: {waiting}")
+        return met(f"{len(desired)} objects are as {revision[:8]} says")
+
+    def _live(self, desired: list[dict[str, Any]]) -> dict[Key, dict[str, Any]]:
+        kinds = dict.fromkeys([*((item["apiVersion"], item["kind"]) for item in desired), *_COMMON])
+        found: dict[Key, dict[str, Any]] = {}
+        for api_version, kind in kinds:
+            namespaced = self._api.resource(api_version, kind).namespaced
+            for item in self._api.list(api_version, kind, self.namespace if namespaced else None):
+                found[key_of(item)] = item
+        return found
+
+    def _claims(self, live: dict[str, Any], key: Key) -> bool:
+        """Whether an object says that it belongs to this Application, under its own name."""
+        tracking = live["metadata"].get("annotations", {}).get(TRACKING, "")
+        group = key.api_version.rpartition("/")[0]
+        return bool(tracking == f"{self.name}:{group}/{key.kind}:{key.namespace}/{key.name}")
+
+    def healed(self, change: Change, revision: str, since: Moment) -> Observation:
+        """Look whether a change by hand is undone: by a sync since then, and nothing of it is left."""
+        now = self._api.get(change.api_version, change.kind, change.name, change.namespace)
+        if change.said == "deleted by hand":
+            if now is None:
+                return pending(f"{change.kind} {change.name} is still missing")
+            if now["metadata"]["uid"] == change.uid:
+                return pending(f"{change.kind} {change.name} is still being deleted")
+        elif now is not None and int(now["metadata"]["resourceVersion"]) <= change.resource_version:
+            return pending(f"{change.kind} {change.name} is still {change.said}")
+        return self.lives(revision, since)
+
+    def refuses(self, revision: str) -> Observation:
+        """Look whether the API server has refused what a commit says, and Argo CD shows it."""
+        application = self.read() or {}
+        operation = application.get("status", {}).get("operationState") or {}
+        result = operation.get("syncResult") or {}
+        if result.get("revision") != revision:
+            return pending(f"the last sync was of {str(result.get('revision'))[:8]}{_troubles(application)}")
+        refused = [
+            f"{entry['kind']} {entry['name']}: {entry.get('message', '')}"
+            for entry in result.get("resources") or ()
+            if entry.get("status") == "SyncFailed"
+        ]
+        if refused:
+            return met(refused[0])
+        if operation.get("phase") == "Succeeded":
+            return failed(f"the sync of {revision[:8]} succeeded")
+        return pending(f"the sync of {revision[:8]} is {operation.get('phase')}: {operation.get('message', '')}")
+
+    def degrades(self, revision: str) -> Observation:
+        """Look whether the rollout of a commit has passed its deadline, and Argo CD shows it as Degraded."""
+        application = self.read() or {}
+        synced = (application.get("status", {}).get("operationState") or {}).get("syncResult") or {}
+        if synced.get("revision") != revision:
+            return pending(f"the last sync was of {str(synced.get('revision'))[:8]}{_troubles(application)}")
+        for manifest in self.desired(revision):
+            if manifest["kind"] != "Deployment":
+                continue
+            live = self._api.get("apps/v1", "Deployment", manifest["metadata"]["name"], self.namespace) or {}
+            if not _rollout(live):
+                return failed(f"the rollout of {revision[:8]} is complete")
+            reasons = {entry["type"]: entry.get("reason") for entry in live.get("status", {}).get("conditions", ())}
+            if reasons.get("Progressing") != "ProgressDeadlineExceeded":
+                return pending(f"{manifest['metadata']['name']}: {_rollout(live)}")
+        health = (application.get("status", {}).get("health") or {}).get("status")
+        return met("ProgressDeadlineExceeded, Degraded") if health == "Degraded" else pending(f"Argo CD says {health}")
+
+    def still_serves(self, revision: str) -> Observation:
+        """Look whether as many pods as an earlier commit asked for are still available, with its image."""
+        wanted = next(item for item in self.desired(revision) if item["kind"] == "Deployment")
+        image = wanted["spec"]["template"]["spec"]["containers"][0]["image"]
+        pods = [
+            pod
+            for pod in self._api.list("v1", "Pod", self.namespace)
+            if pod["spec"]["containers"][0]["image"] == image and _is_ready(pod)
+        ]
+        replicas = wanted["spec"]["replicas"]
+        if len(pods) < replicas:
+            return pending(f"{len(pods)} of {replicas} pods with the image of {revision[:8]} are ready")
+        return met(f"{len(pods)} pods of {revision[:8]} are ready")
+
+    def history(self) -> list[dict[str, Any]]:
+        """Give Argo CD's record of what it has deployed, oldest first."""
+        return list(((self.read() or {}).get("status", {})).get("history") or ())
+
+
+def _troubles(application: dict[str, Any]) -> str:
+    """Say what Argo CD itself complains of."""
+    status = application.get("status", {})
+    messages = [entry["message"] for entry in status.get("conditions") or ()]
+    operation = status.get("operationState") or {}
+    if operation.get("phase") in ("Failed", "Error"):
+        messages.append(operation.get("message", ""))
+    return "; Argo CD says: " + "; ".join(messages)[:500] if messages else ""
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod.get("status", {}).get("conditions") or ()
+    return "deletionTimestamp" not in pod["metadata"] and any(
+        entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions
+    )
+
+
+def _rollout(deployment: dict[str, Any]) -> str | None:
+    """Say what a Deployment's rollout waits for, as `kubectl rollout status` does; None when it is complete."""
+    status, wanted = deployment.get("status", {}), deployment.get("spec", {}).get("replicas", 1)
+    if status.get("observedGeneration", 0) < deployment.get("metadata", {}).get("generation", 0):
+        return "the controller has not seen the change yet"
+    for field, meaning in (("updatedReplicas", "updated"), ("availableReplicas", "available")):
+        if status.get(field, 0) < wanted:
+            return f"{status.get(field, 0)} of {wanted} replicas are {meaning}"
+    old = status.get("replicas", 0) - status.get("updatedReplicas", 0)
+    return f"{old} replicas of the revision before are still there" if old else None

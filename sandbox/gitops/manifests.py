@@ -1,0 +1,123 @@
+"""What a commit says, and how a live object differs from it.
+
+The comparison follows the API server's own rules as far as they change what was written: it adds
+fields (defaults, status), so only what the commit says is compared; it drops empty values; it
+rewrites quantities; and it keeps a Secret's ``stringData`` as ``data``.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.components.kube import quantity
+from sandbox.core.commands import run
+from sandbox.core.errors import UnavailableError
+
+__all__ = ["Key", "difference", "key_of", "render", "with_namespace"]
+
+_RENDER_SECONDS = 30.0
+# Where the API takes quantities (resource.Quantity); elsewhere a string is compared as it stands.
+_QUANTITY_FIELDS = {"requests", "limits", "capacity", "hard", "default", "defaultRequest", "min", "max", "sizeLimit"}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Key:
+    """Names one object."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        """Give it as people say it."""
+        return f"{self.kind} {self.name}"
+
+
+def key_of(manifest: Mapping[str, Any]) -> Key:
+    """Give the key of an object."""
+    metadata = manifest["metadata"]
+    return Key(manifest["apiVersion"], manifest["kind"], metadata.get("namespace", ""), metadata["name"])
+
+
+def render(kustomize: Path, folder: Path) -> list[dict[str, Any]]:
+    """Render an overlay, as the repo-server does, but by our own hand.
+
+    Args:
+        kustomize: The program.
+        folder: The overlay, in a tree that holds just one commit.
+
+    Raises:
+        CommandError: The overlay can't be rendered; gives Kustomize's words.
+    """
+    if not folder.is_dir():
+        raise UnavailableError(f"the commit has no folder {folder.name}")
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(folder)}
+    text = run([kustomize, "build", folder], timeout=_RENDER_SECONDS, env=environment)
+    return [document for document in yaml.load_all(text, Loader=yaml.CSafeLoader) if document]
+
+
+def with_namespace(manifests: Sequence[dict[str, Any]], namespace: str, cluster_kinds: set[str]) -> None:
+    """Put objects that name no namespace into the Application's own, as Argo CD does."""
+    for manifest in manifests:
+        if manifest["kind"] not in cluster_kinds:
+            manifest["metadata"].setdefault("namespace", namespace)
+
+
+def difference(said: Mapping[str, Any], lives: Mapping[str, Any]) -> str | None:
+    """Say how a live object differs from what the commit says of it; None when it does not.
+
+    Args:
+        said: The object as rendered.
+        lives: The object as the API server has it.
+    """
+    said = _as_stored(said)
+    return next(_differences(said, lives, ""), None)
+
+
+def _as_stored(said: Mapping[str, Any]) -> Mapping[str, Any]:
+    if said.get("kind") != "Secret" or "stringData" not in said:
+        return said
+    encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in said["stringData"].items()}
+    rest = {key: value for key, value in said.items() if key != "stringData"}
+    return {**rest, "data": {**said.get("data", {}), **encoded}}
+
+
+def _differences(said: Any, lives: Any, path: str) -> Iterator[str]:
+    if path == ".status" or (_is_empty(said) and _is_empty(lives)):
+        return
+    if isinstance(said, Mapping) and isinstance(lives, Mapping):
+        for key, value in said.items():
+            yield from _differences(value, lives.get(key), f"{path}.{key}")
+    elif isinstance(said, list) and isinstance(lives, list):
+        if len(said) != len(lives):
+            yield f"{path[1:]} has {len(lives)} entries, the commit says {len(said)}"
+            return
+        for index, (one, other) in enumerate(zip(said, lives, strict=True)):
+            yield from _differences(one, other, f"{path}[{index}]")
+    elif not _equal(said, lives, path):
+        yield f"{path[1:]} is {_shown(lives)}, the commit says {_shown(said)}"
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, Mapping | list | str) and not value)
+
+
+def _shown(value: Any) -> str:
+    return "not set" if value is None else repr(value) if isinstance(value, str) else f"{value}"
+
+
+def _equal(said: Any, lives: Any, path: str) -> bool:
+    if type(said) is type(lives) and said == lives:
+        return True
+    fields = path.rsplit(".", 2)
+    if len(fields) > 2 and (fields[-2] in _QUANTITY_FIELDS or fields[-1] in _QUANTITY_FIELDS):  # noqa: PLR2004  # parent and field
+        one, other = quantity(said), quantity(lives)
+        return one is not None and one == other
+    return False

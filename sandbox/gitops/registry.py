@@ -1,0 +1,72 @@
+"""What the registry really holds, asked over its own API (OCI distribution specification)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import requests
+
+from sandbox.core.conditions import Observation, met, pending
+from sandbox.core.errors import UnavailableError
+
+__all__ = ["RegistryView"]
+
+_SECONDS = 5.0
+_MANIFESTS = (
+    "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
+    "application/vnd.docker.distribution.manifest.v2+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryView:
+    """Looks into the registry; it changes nothing there.
+
+    Attributes:
+        address: ``host:port``.
+        user: The account.
+        password: Its password; kept out of ``repr``.
+    """
+
+    address: str
+    user: str
+    password: str = field(repr=False)
+
+    def digest(self, name: str, reference: str) -> str | None:
+        """Give the digest that a tag stands for; None when the registry has no such tag.
+
+        Args:
+            name: The repository: ``core/greeter``.
+            reference: A tag or a digest.
+
+        Raises:
+            UnavailableError: The registry does not answer, or not as one.
+        """
+        url = f"http://{self.address}/v2/{name}/manifests/{reference}"
+        try:
+            answer = requests.head(
+                url, auth=(self.user, self.password), headers={"Accept": _MANIFESTS}, timeout=_SECONDS
+            )
+        except requests.RequestException as error:
+            raise UnavailableError("the registry does not answer", why=str(error)) from error
+        if answer.status_code == requests.codes.not_found:
+            return None
+        if answer.status_code != requests.codes.ok:
+            raise UnavailableError(f"the registry answered {answer.status_code} to HEAD {url}")
+        return str(answer.headers["Docker-Content-Digest"])
+
+    def holds(self, image: str) -> Observation:
+        """Look whether the registry holds an image as it is named, ``address/name:tag@digest``.
+
+        The digest must be the one that the tag stands for: a tag that was moved, or an image that
+        was announced but never pushed, is seen.
+        """
+        place, _, digest = image.partition("@")
+        name, _, tag = place.removeprefix(f"{self.address}/").rpartition(":")
+        if not place.startswith(f"{self.address}/") or not tag or not digest:
+            return pending(f"{image!r} does not name an image of this registry by tag and digest")
+        held = self.digest(name, tag)
+        if held != digest:
+            return pending(f"tag {tag} of {name} is {held or 'not in the registry'}, the cluster was told {digest}")
+        return met(f"{tag} is {digest}")

@@ -1,0 +1,159 @@
+"""Ways to break a system on purpose; stories name those under which they must fail.
+
+Each is a context: entered just before a step, left when the story has ended, so that the next
+story finds the sandbox whole. What belongs to the story's own tenant needs no mending: it is
+cleared with the tenant.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from sandbox.components.pki import ARGOCD_NAMESPACE
+from sandbox.core.files import new_password
+from sandbox.gitops.world import World
+from sandbox.servers.repositories import create_repository, delete_repository
+
+__all__ = [
+    "add_big_node",
+    "announce_unpushed_image",
+    "announce_wrong_tag",
+    "pause_reconciliation",
+    "prune_off",
+    "push_to_fork",
+    "self_heal_off",
+    "squash_history",
+    "wrong_git_password",
+    "wrong_webhook_secret",
+]
+
+_WORKFLOW = Path(".github/workflows/ci.yaml")
+
+
+@contextlib.contextmanager
+def wrong_git_password(world: World) -> Iterator[None]:
+    """Have Argo CD show a wrong password for this one repository."""
+    name = f"{world.tenant.name}-wrong-password"
+    world.api.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {
+                "name": name,
+                "namespace": ARGOCD_NAMESPACE,
+                "labels": {
+                    "argocd.argoproj.io/secret-type": "repository",
+                    "app.kubernetes.io/part-of": "argocd",
+                },
+            },
+            "stringData": {
+                "type": "git",
+                "url": world.environment.url,
+                "username": "argocd",
+                "password": new_password(),
+            },
+        }
+    )
+    yield
+    world.api.delete("v1", "Secret", name, ARGOCD_NAMESPACE)
+
+
+@contextlib.contextmanager
+def wrong_webhook_secret(world: World) -> Iterator[None]:
+    """Have Argo CD expect signatures made with another secret than the Git server's."""
+    secret = world.api.get("v1", "Secret", "argocd-secret", ARGOCD_NAMESPACE) or {}
+    key = "webhook.github.secret"
+    right = secret["data"][key]
+
+    def expect(value: str) -> None:
+        world.api.merge("v1", "Secret", "argocd-secret", ARGOCD_NAMESPACE, {"data": {key: value}})
+
+    expect(base64.b64encode(new_password().encode()).decode())
+    yield
+    expect(right)
+
+
+def _edit_workflow(world: World, old: str, new: str) -> None:
+    path = world.source.copy.folder / _WORKFLOW
+    text = path.read_text()
+    if old not in text:
+        raise AssertionError(f"the workflow has no {old!r} to break")
+    path.write_text(text.replace(old, new))
+
+
+@contextlib.contextmanager
+def announce_wrong_tag(world: World) -> Iterator[None]:
+    """Have CI write the tag of an earlier commit into the environment repository."""
+    script = "$python ci/update_environment.py"
+    _edit_workflow(world, script, f"GITHUB_SHA={world.source.head} {script}")
+    yield
+
+
+@contextlib.contextmanager
+def announce_unpushed_image(world: World) -> Iterator[None]:
+    """Have CI announce an image that it never pushed."""
+    digest = "sha256:" + "0" * 64
+    _edit_workflow(world, "run: ci/image.sh", f'run: echo "digest={digest}" >> "$GITHUB_OUTPUT"')
+    yield
+
+
+@contextlib.contextmanager
+def self_heal_off(world: World) -> Iterator[None]:
+    """Switch self-heal off."""
+    world.dev.change({"spec": {"syncPolicy": {"automated": {"selfHeal": False}}}})
+    yield
+
+
+@contextlib.contextmanager
+def prune_off(world: World) -> Iterator[None]:
+    """Switch prune off."""
+    world.dev.change({"spec": {"syncPolicy": {"automated": {"prune": False}}}})
+    yield
+
+
+@contextlib.contextmanager
+def pause_reconciliation(world: World) -> Iterator[None]:
+    """Have the application controller pass this Application over."""
+    world.dev.change({"metadata": {"annotations": {"argocd.argoproj.io/skip-reconcile": "true"}}})
+    yield
+
+
+@contextlib.contextmanager
+def push_to_fork(world: World) -> Iterator[None]:
+    """Have the operator push to a fork that nobody follows."""
+    fork = f"{world.tenant.name}/fork"
+    create_repository(world.access.repositories, fork)
+    copy, upstream = world.environment.copy, world.environment.url
+    copy.set_remote(upstream.replace(world.tenant.environment, fork))
+    copy.push()
+    yield
+    copy.set_remote(upstream)
+    delete_repository(world.access.repositories, fork)
+
+
+@contextlib.contextmanager
+def add_big_node(world: World) -> Iterator[None]:
+    """Have a node join that has room for what no other node could take."""
+    capacity = {"cpu": "1000000", "memory": "64Ti", "pods": "1000"}
+    name = f"{world.tenant.name}-big"
+    world.api.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": name, "annotations": {"kwok.x-k8s.io/node": "fake"}},
+            "status": {"capacity": capacity, "allocatable": capacity},
+        }
+    )
+    yield
+    world.api.delete("v1", "Node", name)
+
+
+@contextlib.contextmanager
+def squash_history(world: World) -> Iterator[None]:
+    """Have somebody replace the history by one commit with the same files."""
+    world.environment.pull()
+    world.environment.copy.squash("Tidy up")
+    yield
