@@ -112,6 +112,8 @@ def bring_up(context: Context, components: Sequence[Component], deadline: Deadli
     try:
         _all(bring, components)
     finally:
+        # Also when the user interrupts: the threads then end with their next look.
+        given_up.set()
         deaths.end()
 
 
@@ -124,10 +126,13 @@ def _wait(
 
 def _all(bring: Callable[[Component], None], components: Sequence[Component]) -> None:
     """Run ``bring`` for all at once; raise the failure that came first, not those that followed from it."""
-    with concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(components))) as pool:
+    pool = concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(components)))
+    try:
         futures = [pool.submit(bring, component) for component in components]
         first: BaseException | None = None
         for future in concurrent.futures.as_completed(futures):
             first = first or future.exception()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
     if first is not None:
         raise first

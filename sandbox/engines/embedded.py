@@ -21,7 +21,7 @@ from sandbox.components.pki import Pki
 from sandbox.components.redis import Redis
 from sandbox.components.seed import Seed, apply_static, keep_seed, seed_folder
 from sandbox.core.conditions import Deadline, State
-from sandbox.core.errors import UnavailableError
+from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.files import make_private_dir
 from sandbox.core.folders import cache_root
 from sandbox.core.ports import LOOPBACK, is_free, lease_ports
@@ -29,11 +29,22 @@ from sandbox.core.processes import end_marked
 from sandbox.core.supervision import Lease, SupervisorClient
 from sandbox.core.timeline import Timeline
 from sandbox.engines.access import Access, Account
+from sandbox.engines.diagnostics import collect
 from sandbox.engines.driver import bring_up, closure
 from sandbox.engines.records import Record
-from sandbox.toolchain import Progress, Tool, ensure_tools
+from sandbox.toolchain import Tool
 
-__all__ = ["CAPABILITIES", "TOOLS", "access", "bring", "component_states", "components", "context_of", "end"]
+__all__ = [
+    "CAPABILITIES",
+    "TOOLS",
+    "access",
+    "bring",
+    "component_states",
+    "components",
+    "context_of",
+    "diagnose",
+    "end",
+]
 
 CAPABILITIES = frozenset({"cluster", "argocd", "git", "registry", "pipeline"})
 """What a step may ask for here: no ``containers``, no ``network`` between pods."""
@@ -101,26 +112,29 @@ def context_of(record: Record, tools: dict[str, Tool]) -> Context:
     )
 
 
-def bring(record: Record, timeline: Timeline, progress: Progress | None, *, provider: str | None = None) -> Access:
+def bring(record: Record, tools: dict[str, Tool], timeline: Timeline) -> Access:
     """Bring a sandbox up, or bring back what is missing of it.
 
     Args:
         record: Which one.
+        tools: Verified programs by name, all of ``TOOLS``.
         timeline: Gets what happens.
-        progress: Shown while tools are fetched or built.
-        provider: The only source of tools to use; all in turn when left out.
 
     Returns:
         The way into it.
 
     Raises:
-        SandboxError: It can't be brought up; what was started by this call is ended again.
+        SandboxError: It can't be brought up; what was started by this call is ended again, and the
+            error says where the diagnostics are.
     """
-    tools = ensure_tools(TOOLS, provider=provider, progress=progress)
     _ensure_seed(tools, timeline)
     context = context_of(record, tools)
     with _supervised(context) as lease:
-        bring_up(context, components(), Deadline.after(_UP_SECONDS), timeline)
+        try:
+            bring_up(context, components(), Deadline.after(_UP_SECONDS), timeline)
+        except SandboxError as error:
+            error.hint = f"read {collect(context, components(), timeline)}"
+            raise
         lease.keep()
     return access(record, tools)
 
@@ -221,6 +235,11 @@ def access(record: Record, tools: dict[str, Tool]) -> Access:
         runs=record.folder / "ci",
         tools=context.tools,
     )
+
+
+def diagnose(record: Record, timeline: Timeline) -> Path:
+    """Put what helps to understand a failure into a folder, and return it."""
+    return collect(context_of(record, {}), components(), timeline)
 
 
 def component_states(record: Record) -> list[dict[str, Any]]:

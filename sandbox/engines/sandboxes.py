@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sandbox.core.errors import SandboxError, UsageError
@@ -18,10 +20,23 @@ from sandbox.engines.records import Record, exclusive, known_names
 from sandbox.servers.repositories import list_repositories
 from sandbox.toolchain import Progress, ensure_tools
 
-__all__ = ["ENGINES", "UpOptions", "access", "down", "down_all", "status", "up"]
+__all__ = [
+    "ENGINES",
+    "UpOptions",
+    "access",
+    "diagnose",
+    "down",
+    "down_all",
+    "fetch_tools",
+    "known_names",
+    "status",
+    "telling",
+    "up",
+]
 
 ENGINES = ("embedded",)
-_WAIT_SECONDS = 900.0  # another `up` may be building tools
+_WAIT_SECONDS = 300.0
+_MOST_NODES = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +53,34 @@ class UpOptions:
     nodes: int | None = None
     provider: str | None = None
 
+    @classmethod
+    def parsed(cls, engine: str, nodes: int, provider: str) -> UpOptions:
+        """Read the command line's values, where nothing is 0 or the empty text.
+
+        Raises:
+            UsageError: There is no such engine, or no cluster can have so many nodes.
+        """
+        check_choice("engine", engine, ENGINES)
+        if nodes and not 1 <= nodes <= _MOST_NODES:
+            raise UsageError(
+                f"a cluster can't have {nodes} nodes", why=f"1 to {_MOST_NODES} are possible", hint="--nodes 3"
+            )
+        return cls(engine, nodes or None, provider or None)
+
+
+def fetch_tools(options: UpOptions, progress: Progress) -> None:
+    """Fetch or build every tool that an engine needs; the long part of a first ``up``.
+
+    Raises:
+        UnavailableError: A tool can't be had from any source; names each and the reason.
+    """
+    ensure_tools(embedded.TOOLS, provider=options.provider, progress=progress)
+
 
 def up(
     name: str,
     options: UpOptions,
     timeline: Timeline,
-    progress: Progress | None = None,
     on_wait: Callable[[], None] = lambda: None,
 ) -> Access:
     """Bring a sandbox up; one that runs is repaired where something is missing.
@@ -52,7 +89,6 @@ def up(
         name: The sandbox's name.
         options: What is asked for.
         timeline: Gets what happens.
-        progress: Shown while tools are fetched or built.
         on_wait: Called when another verb holds this sandbox.
 
     Raises:
@@ -60,7 +96,6 @@ def up(
     """
     check_sandbox_name(name)
     check_choice("engine", options.engine, ENGINES)
-    _check_nodes(options.nodes)
     with exclusive(name, seconds=_WAIT_SECONDS, on_wait=on_wait):
         record = Record.load(name) or Record.new(name, options.engine, options.nodes or 1)
         if record.engine != options.engine:
@@ -70,19 +105,13 @@ def up(
             )
         record = record.with_nodes(options.nodes)
         try:
-            way = embedded.bring(record, timeline, progress, provider=options.provider)
+            way = embedded.bring(record, ensure_tools(embedded.TOOLS, provider=options.provider), timeline)
         except BaseException:
             if not record.ready:
                 _remove(record.name, record)
             raise
         record.completed()
         return way
-
-
-def _check_nodes(nodes: int | None) -> None:
-    limit = 500
-    if nodes is not None and not 1 <= nodes <= limit:
-        raise UsageError(f"a cluster can't have {nodes} nodes", why=f"1 to {limit} are possible", hint="--nodes 3")
 
 
 def _existing(name: str) -> Record:
@@ -162,6 +191,22 @@ def down_all() -> list[str]:
     if first is not None:
         raise first
     return names
+
+
+@contextlib.contextmanager
+def telling(name: str, tenant: str) -> Iterator[None]:
+    """Hold a tenant's names for one story at a time: a second telling waits.
+
+    Raises:
+        DeadlineError: The other one did not end in time.
+    """
+    with exclusive(f"{name}.{tenant}", seconds=_WAIT_SECONDS, on_wait=lambda: None):
+        yield
+
+
+def diagnose(name: str) -> Path:
+    """Put everything that helps to understand a failure into a folder, and return it."""
+    return embedded.diagnose(_existing(name), Timeline())
 
 
 def _remove(name: str, record: Record | None) -> None:

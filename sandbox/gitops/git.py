@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from git import Actor, GitCommandError, Repo
+from git import Actor, GitCommandError, InvalidGitRepositoryError, NoSuchPathError, Repo
 
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.files import make_private_dir
 
-__all__ = ["Commit", "Credential", "GitError", "WorkingCopy"]
+__all__ = ["Commit", "Credential", "GitError", "WorkingCopy", "push_head"]
 
 BRANCH = "main"
 _REVISION = re.compile(r"[0-9a-f]{40}")
@@ -234,6 +234,31 @@ class WorkingCopy:
             self._git("checkout-index", "--all", "--force", doing=f"check commit {revision} out")
         index.unlink(missing_ok=True)
         return into
+
+
+def push_head(folder: Path, url: str, credential: Credential) -> str:
+    """Push the newest commit of somebody's repository to ``url``; the repository itself is only read.
+
+    Returns:
+        The commit.
+
+    Raises:
+        UsageError: The folder is no Git repository, or has no commit.
+        GitError: The server refused the push.
+    """
+    try:
+        repo = Repo(folder)
+        commit = repo.head.commit.hexsha
+    except (InvalidGitRepositoryError, NoSuchPathError) as error:
+        raise UsageError(f"{folder} is no Git repository", hint="git init, then commit") from error
+    except ValueError as error:
+        raise UsageError(f"{folder} has no commit yet", why=str(error), hint="git commit") from error
+    repo.git.update_environment(**credential.environment())
+    try:
+        repo.git.push("--quiet", "--", url, f"{commit}:refs/heads/{BRANCH}")
+    except GitCommandError as error:
+        raise GitError(f"can't push to {url}", why=str(error.stderr).strip()) from error
+    return commit
 
 
 def _checked(revision: str) -> str:

@@ -20,7 +20,18 @@ from sandbox.core.errors import SandboxError
 from sandbox.core.timeline import Timeline
 from sandbox.gitops.world import World
 
-__all__ = ["Sabotage", "StepResult", "Story", "StoryFailedError", "StoryResult", "Telling", "step", "story", "tell"]
+__all__ = [
+    "Sabotage",
+    "StepResult",
+    "Story",
+    "StoryFailedError",
+    "StoryResult",
+    "Telling",
+    "step",
+    "story",
+    "survived",
+    "tell",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -262,3 +273,14 @@ def tell(told: Story, world: World, timeline: Timeline, sabotage: Sabotage | Non
         except StoryFailedError as failure:
             error = failure
     return StoryResult(told.name, world.access.engine, round(time.monotonic() - began, 3), world.telling.steps, error)
+
+
+def survived(result: StoryResult, sabotage: Sabotage) -> str | None:
+    """Say why a story told under a sabotage did not notice it as it must; None when it did."""
+    if result.error is None:
+        return "the story passed all the same"
+    if result.error.step != sabotage.step:
+        return f"it failed at {result.error.step} instead: {result.error.what}"
+    if not result.error.by_verdict:
+        return f"an action broke before any verdict was reached: {result.error.what}"
+    return None

@@ -1,0 +1,58 @@
+"""What a verb says: text for people on stdout, or one JSON object there and the progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+from sandbox.core.errors import SandboxError
+
+__all__ = ["Output"]
+
+
+class Output:
+    """Where a verb's words go.
+
+    Args:
+        as_json: Whether stdout is for one JSON object.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = Console(stderr=as_json, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody watches."""
+        return self.console.is_terminal
+
+    def result(self, value: Mapping[str, Any], *renderables: Any) -> None:
+        """Give the result: ``value`` as JSON, or what people read instead."""
+        if self.as_json:
+            print(json.dumps(value, indent=2))  # noqa: T201  # stdout is the interface
+        else:
+            for renderable in renderables:
+                self.console.print(renderable)
+
+    def note(self, text: str) -> None:
+        """Say something in passing."""
+        self.console.print(text, style="dim")
+
+    def error(self, error: SandboxError) -> None:
+        """Say what happened, why, and what to do next."""
+        if self.as_json:
+            print(json.dumps({"error": {"what": error.what, "why": error.why, "next": error.hint}}))  # noqa: T201
+        console = Console(stderr=True, highlight=False)
+        console.print(f"[bold red]error:[/] {_escaped(error.what)}")
+        if error.why:
+            console.print(f"  why:  {_escaped(error.why)}")
+        if error.hint:
+            console.print(f"  next: {_escaped(error.hint)}")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("[", r"\[")

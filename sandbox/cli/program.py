@@ -1,0 +1,139 @@
+"""The program that ``./inv`` and ``gitops-sandbox`` run: Invoke, with our exit codes and no traceback for a mistake."""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, ParamSpec
+
+from invoke.collection import Collection
+from invoke.exceptions import CollectionNotFound, Exit, ParseError
+from invoke.program import Program
+from invoke.tasks import task
+
+import sandbox
+from sandbox.cli.output import Output
+from sandbox.core.errors import SandboxError
+
+__all__ = ["main", "verb"]
+
+P = ParamSpec("P")
+WRONG_USE = 2
+_INTERRUPTED, _TERMINATED = 130, 143
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM came: like Ctrl-C, what was begun is undone on the way out."""
+
+
+def verb(**options: Any) -> Callable[[Callable[P, None]], Any]:
+    """Mark a function as an Invoke task whose errors are for people.
+
+    Args:
+        **options: As for ``invoke.task``.
+    """
+
+    def decorate(function: Callable[P, None]) -> Any:
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+            output = Output(as_json=bool(kwargs.get("json", False)))
+            try:
+                function(*args, **kwargs)
+            except SandboxError as error:
+                output.error(error)
+                raise Exit(code=error.exit_code) from None
+            except KeyboardInterrupt:
+                output.error(_interrupted("interrupted"))
+                raise Exit(code=_INTERRUPTED) from None
+            except _TerminatedError:
+                output.error(_interrupted("told to end (SIGTERM)"))
+                raise Exit(code=_TERMINATED) from None
+            except BrokenPipeError:
+                # The reader of our output went away, as `| head` does; there is nobody left to tell.
+                raise Exit(code=1) from None
+
+        return task(**options)(guarded)
+
+    return decorate
+
+
+def _interrupted(what: str) -> SandboxError:
+    return SandboxError(what, why="what this command had begun is ended", hint="run it again, or: down")
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise _TerminatedError
+
+
+class _Program(Program):
+    """Invoke's program, whose own errors exit with 2 and name the closest task."""
+
+    def parse_collection(self) -> None:
+        """Load the tasks; those of a checkout's ``tasks.py`` where there is one."""
+        try:
+            super().parse_collection()
+        except CollectionNotFound:
+            self.collection = self.scoped_collection = product()
+
+    def execute(self) -> None:
+        """Run the tasks; a name that there is none of is the user's mistake, not an exception."""
+        known = {name for name, aliases in self.collection.task_names.items() for name in (name, *aliases)}
+        for call in self.tasks:
+            if call.name is not None and call.name not in known:
+                raise ParseError(_unknown(call.name, known))
+        super().execute()
+
+    def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002, FBT001, FBT002  # Invoke's own signature
+        """Run, with exit code 2 for wrong use."""
+        try:
+            super().run(argv, exit=False) if not exit else self._run(argv)
+        except KeyboardInterrupt:
+            sys.exit(_INTERRUPTED)
+
+    def _run(self, argv: list[str] | None) -> None:
+        try:
+            self.create_config()
+            self.parse_core(argv)
+            self.parse_collection()
+            self.parse_tasks()
+            self.parse_cleanup()
+            self.update_config()
+            self.execute()
+        except ParseError as error:
+            print(f"error: {error}\n  next: {self.binary} --list", file=sys.stderr)  # noqa: T201
+            sys.exit(WRONG_USE)
+        except Exit as error:
+            if error.message:
+                print(error.message, file=sys.stderr)  # noqa: T201
+            sys.exit(error.code)
+
+
+def _unknown(name: str, known: set[str]) -> str:
+    close = difflib.get_close_matches(name, sorted(known), n=1)
+    return f"there is no task {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+
+
+def product() -> Collection:
+    """Give the verbs of the product, for a checkout's ``tasks.py`` and for the installed program."""
+    from sandbox.cli import stories, tooling, verbs  # noqa: PLC0415  # they import ``verb`` from here
+
+    collection = Collection()
+    for module in (verbs, stories, tooling):
+        for found in Collection.from_module(module).tasks.values():
+            collection.add_task(found)
+    return collection
+
+
+def main() -> None:
+    """Run the command line."""
+    signal.signal(signal.SIGTERM, _terminate)
+    _Program(
+        name="gitops-sandbox",
+        binary="inv" if "--search-root" in sys.argv else "gitops-sandbox",
+        version=sandbox.__version__,
+    ).run()

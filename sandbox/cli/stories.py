@@ -1,0 +1,204 @@
+"""The verbs that tell stories: demo, scenarios, scenario, sabotage, pipeline."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from invoke.context import Context
+from rich.table import Table
+
+import scenarios as catalogue_package
+from sandbox.cli.output import Output
+from sandbox.cli.program import verb
+from sandbox.cli.session import DEFAULT_NAME, bring_up, narrated
+from sandbox.cli.verbs import ENGINE_HELP, JSON_HELP, NAME_HELP, NODES_HELP, PROVIDER_HELP
+from sandbox.core.errors import SandboxError, UsageError
+from sandbox.core.names import check_choice
+from sandbox.engines import sandboxes
+from sandbox.engines.access import Access
+from sandbox.gitops.own_pipeline import run_own
+from sandbox.gitops.story import Story, StoryResult, survived, tell
+from sandbox.gitops.tenant import Tenant
+from sandbox.gitops.world import World
+from sandbox.report.tables import access_panel, closing_table
+
+__all__ = ["demo", "pipeline", "sabotage", "scenario", "scenarios"]
+
+_LISTING = "scenarios"
+
+
+@verb(
+    help={
+        "name": NAME_HELP,
+        "engine": ENGINE_HELP,
+        "nodes": NODES_HELP,
+        "provider": PROVIDER_HELP,
+        "down": "End the sandbox afterwards.",
+        "json": JSON_HELP,
+    }
+)
+def demo(
+    _: Context,
+    *,
+    name: str = DEFAULT_NAME,
+    engine: str = "embedded",
+    nodes: int = 0,
+    provider: str = "",
+    down: bool = False,
+    json: bool = False,
+) -> None:
+    """Bring a sandbox up and tell the core story in it: build, commit, sync, drift, rollback.
+
+    Examples: demo; demo --down; demo --json
+    """
+    output = Output(as_json=json)
+    began = time.monotonic()
+    access, _timeline = bring_up(output, name, sandboxes.UpOptions.parsed(engine, nodes, provider))
+    up_seconds = time.monotonic() - began
+    try:
+        result = _tell(output, access, catalogue_package.catalogue()["core"])
+        found = sandboxes.status(name)
+        seconds = {"up": round(up_seconds, 3), "story": result.seconds}
+        output.result(
+            {**result.to_json(), "seconds": seconds, "sandbox": found},
+            closing_table(result.to_json()["steps"], seconds),
+            *([] if down else [access_panel(found)]),
+        )
+    finally:
+        if down:
+            sandboxes.down(name)
+    _raise_failures([result], access)
+
+
+def _tell(output: Output, access: Access, story: Story) -> StoryResult:
+    with narrated(output) as timeline, sandboxes.telling(access.name, story.name):
+        return tell(story, World(access, Tenant(story.name)), timeline)
+
+
+def _raise_failures(results: list[StoryResult], access: Access) -> None:
+    """Fail as the first story did, and say where everything that helps was put."""
+    failures = [result.error for result in results if result.error is not None]
+    if failures:
+        folder = sandboxes.diagnose(access.name)
+        failures[0].hint = f"{failures[0].hint}; everything that was there to see: {folder}"
+        raise failures[0]
+
+
+@verb(help={"json": JSON_HELP})
+def scenarios(_: Context, *, json: bool = False) -> None:
+    """List the stories that there are, each with the breaks under which it must fail."""
+    output = Output(as_json=json)
+    stories = catalogue_package.catalogue().values()
+    table = Table("scenario", "what it shows", "sabotages", box=None, pad_edge=False)
+    for each in stories:
+        table.add_row(each.name, each.summary, str(len(each.sabotages)))
+    listed = [
+        {
+            "name": each.name,
+            "summary": each.summary,
+            "description": each.description,
+            "sabotages": [{"name": s.name, "step": s.step, "breaks": s.sentence} for s in each.sabotages],
+        }
+        for each in stories
+    ]
+    output.result({"scenarios": listed}, table)
+
+
+@verb(
+    positional=["names"],
+    help={"names": "Which scenarios, joined by commas.", "all": "All of them.", "name": NAME_HELP, "json": JSON_HELP},
+)
+def scenario(_: Context, names: str = "", *, all: bool = False, name: str = DEFAULT_NAME, json: bool = False) -> None:  # noqa: A002  # the flag's name
+    """Tell stories in a sandbox; it is brought up if need be.
+
+    Examples: scenario core; scenario --all --json
+    """
+    output = Output(as_json=json)
+    known = catalogue_package.catalogue()
+    chosen = list(known) if all else [part for part in names.split(",") if part]
+    if not chosen:
+        raise UsageError("no scenario was named", hint="scenario core, or scenario --all; the list: scenarios")
+    stories = [known[check_choice("scenario", each, known, listing=_LISTING)] for each in chosen]
+    began = time.monotonic()
+    access, _timeline = bring_up(output, name, sandboxes.UpOptions())
+    up_seconds = round(time.monotonic() - began, 3)
+    results = [_tell(output, access, each) for each in stories]
+    shown = [{**result.to_json(), "seconds": {"up": up_seconds, "story": result.seconds}} for result in results]
+    tables = [closing_table(each["steps"], each["seconds"]) for each in shown]
+    output.result(shown[0] if len(shown) == 1 else {"passed": all_passed(results), "scenarios": shown}, *tables)
+    _raise_failures(results, access)
+
+
+def all_passed(results: list[StoryResult]) -> bool:
+    """Whether every story passed."""
+    return all(result.passed for result in results)
+
+
+@verb(
+    positional=["names"],
+    help={
+        "names": "Which sabotages, joined by commas.",
+        "all": "All.",
+        "scenario": "Of which story.",
+        "name": NAME_HELP,
+    },
+)
+def sabotage(
+    _: Context,
+    names: str = "",
+    *,
+    all: bool = False,  # noqa: A002  # the flag's name
+    scenario: str = "core",
+    name: str = DEFAULT_NAME,
+    json: bool = False,
+) -> None:
+    """Break the system on purpose and check that the story notices: it must fail at the broken step.
+
+    Examples: sabotage self-heal-off-scale; sabotage --all
+    """
+    output = Output(as_json=json)
+    known = catalogue_package.catalogue()
+    story = known[check_choice("scenario", scenario, known, listing=_LISTING)]
+    breaks = {each.name: each for each in story.sabotages}
+    chosen = list(breaks) if all else [part for part in names.split(",") if part]
+    if not chosen:
+        raise UsageError("no sabotage was named", hint=f"sabotage --all, or one of: {', '.join(breaks)}")
+    for each in chosen:
+        check_choice("sabotage", each, breaks)
+    access, _timeline = bring_up(output, name, sandboxes.UpOptions())
+    rows: list[dict[str, Any]] = []
+    for each in chosen:
+        with narrated(output) as timeline, sandboxes.telling(access.name, "sabotage"):
+            result = tell(story, World(access, Tenant("sabotage")), timeline, breaks[each])
+        reason = survived(result, breaks[each])
+        rows.append({"name": each, "step": breaks[each].step, "noticed": reason is None, "reason": reason or ""})
+    table = Table("sabotage", "noticed at", "verdict", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row["name"], row["step"], "noticed" if row["noticed"] else f"SURVIVED: {row['reason']}")
+    survivors = [row["name"] for row in rows if not row["noticed"]]
+    output.result({"passed": not survivors, "sabotages": rows}, table)
+    if survivors:
+        raise SandboxError(f"the story {scenario} does not notice: {', '.join(survivors)}", why="a check is broken")
+
+
+@verb(
+    positional=["path"], help={"path": "A Git repository with .github/workflows.", "name": NAME_HELP, "json": JSON_HELP}
+)
+def pipeline(_: Context, path: str, *, name: str = DEFAULT_NAME, json: bool = False) -> None:
+    """Run your own repository's workflow as the sandbox's forge would, with its registry and environment repository.
+
+    Examples: pipeline .; pipeline ~/src/service --json
+    """
+    output = Output(as_json=json)
+    access, _timeline = bring_up(output, name, sandboxes.UpOptions())
+    run = run_own(access, Path(path), output.note)
+    table = Table("step", "status", "seconds", box=None, pad_edge=False)
+    for each in run.steps:
+        table.add_row(str(each["name"]), str(each["status"]), str(each["seconds"]))
+    output.result({**run.to_json(), "log": str(access.runs / run.id / "log.txt")}, table)
+    if run.status != "passed":
+        raise SandboxError(
+            f"the workflow {run.status}", why=run.reason, hint=f"read {access.runs / run.id / 'log.txt'}"
+        )
