@@ -44,13 +44,16 @@ def writing_errors(path: Path) -> Iterator[None]:
 
 
 def make_private_dir(path: Path) -> Path:
-    """Make a folder, and its parents, for this user alone (0700), whatever the umask.
+    """Make a folder, and the parents that it lacks, for this user alone (0700), whatever the umask.
 
     Raises:
         UnavailableError: The folder can't be made.
     """
     with writing_errors(path):
-        path.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+        # Not by `parents=True`, which gives parents whatever rights the umask leaves.
+        for parent in reversed([parent for parent in path.parents if not parent.exists()]):
+            parent.mkdir(mode=PRIVATE_DIR, exist_ok=True)
+        path.mkdir(mode=PRIVATE_DIR, exist_ok=True)
         path.chmod(PRIVATE_DIR)
     return path
 

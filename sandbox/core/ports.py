@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
 import random
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from sandbox.core.errors import UnavailableError
+from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.files import read_json, write_json, writing_errors
 
 __all__ = ["LOOPBACK", "is_free", "lease_ports", "release_ports"]
@@ -48,7 +48,7 @@ def _change(root: Path, owner: str, wanted: Iterable[str] | None) -> dict[str, i
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         leases: dict[str, dict[str, int]] = {}
         if path.exists():
-            leases = json.loads(json.dumps(read_json(path)))
+            leases = _checked(path, read_json(path))
         mine = leases.pop(owner, {})
         if wanted is not None:
             taken = {port for ports in leases.values() for port in ports.values()} | set(mine.values())
@@ -59,21 +59,32 @@ def _change(root: Path, owner: str, wanted: Iterable[str] | None) -> dict[str, i
         os.close(descriptor)
 
 
+def _checked(path: Path, leases: dict[str, Any]) -> dict[str, dict[str, int]]:
+    for owner, ports in leases.items():
+        if not isinstance(ports, dict) or not all(isinstance(port, int) for port in ports.values()):
+            raise UsageError(
+                f"{path} is damaged", why=f"the entry of {owner} holds no ports", hint=f"look at it, then: rm {path}"
+            )
+    return leases
+
+
 def _pick(names: list[str], taken: set[int]) -> dict[str, int]:
     picked: dict[str, int] = {}
     candidates = range(_FIRST, _LAST)
     start = random.randrange(len(candidates))  # noqa: S311  # spreads users of one machine, hides nothing
     for offset in range(len(candidates)):
         if len(picked) == len(names):
-            return picked
+            break
         port = candidates[(start + offset) % len(candidates)]
         if port not in taken and is_free(port):
             picked[names[len(picked)]] = port
-    raise UnavailableError(
-        f"no free ports on {LOOPBACK}",
-        why=f"{len(names)} are needed between {_FIRST} and {_LAST}",
-        hint="see who listens: ss -ltnp",
-    )
+    if len(picked) < len(names):
+        raise UnavailableError(
+            f"no free ports on {LOOPBACK}",
+            why=f"{len(names)} are needed between {_FIRST} and {_LAST}",
+            hint="see who listens: ss -ltnp",
+        )
+    return picked
 
 
 def lease_ports(root: Path, owner: str, names: Iterable[str]) -> dict[str, int]:
