@@ -1,0 +1,43 @@
+"""What holds for every test: its own state folder, and no process left behind."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+
+from sandbox.core.conditions import Deadline
+from sandbox.core.processes import end_marked
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the tests away from the sandboxes of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
+@contextmanager
+def _marked_run() -> Iterator[str]:
+    mark = f"test-{secrets.token_hex(8)}"
+    try:
+        yield mark
+    finally:
+        left = end_marked(mark, Deadline.after(10))
+    assert left == 0, f"{left} processes were left behind"
+
+
+@pytest.fixture(scope="session")
+def marked_run() -> Callable[[], AbstractContextManager[str]]:
+    """Make run ids; the test fails when a process that carries one is left at the end."""
+    return _marked_run
+
+
+@pytest.fixture
+def run_id() -> Iterator[str]:
+    """Give a run id for one test, which fails when it leaves a process that carries it."""
+    with _marked_run() as mark:
+        yield mark
