@@ -9,7 +9,10 @@ from pathlib import Path
 
 from invoke.context import Context
 from invoke.exceptions import Exit
+from rich.table import Table
 
+from benchmarks import run
+from sandbox.cli.output import Output
 from sandbox.cli.program import product, verb
 from sandbox.core.names import check_choice
 
@@ -50,6 +53,30 @@ def test(_: Context, suite: str = "", select: str = "") -> None:
                 raise Exit(f"{words[0]} of {each} found something", code=1)
 
 
+@verb(
+    help={
+        "parts": f"Which, joined by commas: {', '.join(run.PARTS)}.",
+        "runs": "How many runs each.",
+        "json": "The report as one JSON object on stdout.",
+    }
+)
+def bench(_: Context, *, parts: str = "", runs: int = 20, json: bool = False) -> None:
+    """Measure how fast it is and write the raw data to benchmarks/results/.
+
+    Examples: bench; bench --parts up,changes --runs 5
+    """
+    output = Output(as_json=json)
+    chosen = [check_choice("part", each, run.PARTS) for each in parts.split(",") if each] or list(run.PARTS)
+    path, report = run.run(chosen, runs, output.note)
+    table = Table("measure", "runs", "p50", "p95", "aim", "met", box=None, pad_edge=False)
+    for each in report["series"]:
+        aim = ", ".join(f"{key} {limit:g}" for key, limit in each["aim"].items())
+        table.add_row(
+            each["name"], str(each["runs"]), str(each["p50"]), str(each["p95"]), aim, "yes" if each["met"] else "NO"
+        )
+    output.result(report, table, f"raw data: {path}")
+
+
 @verb()
 def fix(_: Context) -> None:
     """Format the code and mend what the linter can mend."""
@@ -66,5 +93,5 @@ def lock(_: Context) -> None:
 
 
 namespace = product()
-for _task in (test, fix, lock):
+for _task in (test, bench, fix, lock):
     namespace.add_task(_task)

@@ -28,7 +28,7 @@ kind: Deployment
 metadata:
   name: greeter
 spec:
-  progressDeadlineSeconds: 2
+  progressDeadlineSeconds: 1
   template:
     spec:
       containers:
@@ -66,8 +66,8 @@ def _release_through_ci(world: World, commit: str) -> str:
     revision = world.environment.pull()
     image = world.environment.image("dev", revision)
     world.evidence(source_commit=commit, ci_run=run.id, environment_commit=revision, image=image)
-    world.then(f"the commit to name the image of {commit[:8]}", _names_tag, image, commit)
-    world.then("the registry to hold that very image", world.registry.holds, image)
+    world.check(f"the commit to name the image of {commit[:8]}", _names_tag, image, commit)
+    world.check("the registry to hold that very image", world.registry.holds, image)
     return revision
 
 
@@ -135,8 +135,8 @@ def rollback_by_revert(world: World, bad: str, good: str) -> str:
     reverted = world.environment.revert(bad)
     world.then(f"{reverted[:8]} to live in dev", world.dev.lives, reverted, since)
     image = world.environment.image("dev", reverted)
-    world.then("it to be the image of the good release", _same, image, world.environment.image("dev", good))
-    world.then("the registry to hold it", world.registry.holds, image)
+    world.check("it to be the image of the good release", _same, image, world.environment.image("dev", good))
+    world.check("the registry to hold it", world.registry.holds, image)
     world.evidence(reverted=bad, revert=reverted, image=image)
     return reverted
 
@@ -147,7 +147,7 @@ def _same(one: str, other: str) -> Observation:
 
 @step("Git and Argo CD tell the same history")
 def audit_trail(world: World, deployed: list[str], reverted: dict[str, str]) -> None:
-    world.then("Git to hold every commit and say who and why", _git_tells, world, deployed, reverted)
+    world.check("Git to hold every commit and say who and why", _git_tells, world, deployed, reverted)
     world.then("Argo CD to have deployed them in that order", _argocd_tells, world, deployed)
     history = [entry["revision"] for entry in world.dev.history()]
     world.evidence(git=[commit.short for commit in world.environment.history()], argocd=[sha[:8] for sha in history])

@@ -96,7 +96,7 @@ def announce_wrong_tag(world: World) -> Iterator[None]:
 def announce_unpushed_image(world: World) -> Iterator[None]:
     """Have CI announce an image that it never pushed."""
     digest = "sha256:" + "0" * 64
-    _edit_workflow(world, "run: ci/image.sh", f'run: echo "digest={digest}" >> "$GITHUB_OUTPUT"')
+    _edit_workflow(world, "run: sh ci/image.sh", f'run: echo "digest={digest}" >> "$GITHUB_OUTPUT"')
     yield
 
 

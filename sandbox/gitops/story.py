@@ -15,8 +15,8 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sandbox.core.conditions import Deadline, Observation, hold, wait_for
-from sandbox.core.errors import SandboxError
+from sandbox.core.conditions import Deadline, Observation, State, hold, wait_for
+from sandbox.core.errors import ConditionFailedError, SandboxError
 from sandbox.core.timeline import Timeline
 from sandbox.gitops.world import World
 
@@ -187,6 +187,18 @@ class Telling:
     def evidence(self, **items: Any) -> None:
         """Add evidence to the step that is being taken."""
         self.steps[-1].evidence.update(items)
+
+    def check(
+        self, wanted: str, condition: Callable[P, Observation], *arguments: P.args, **options: P.kwargs
+    ) -> Observation:
+        """Demand something that nothing changes any more: one look tells."""
+        self._by_verdict = True
+        seen = condition(*arguments, **options)
+        if seen.state is not State.MET:
+            raise ConditionFailedError(f"{wanted}: it is not so", why=seen.seen)
+        self._by_verdict = False
+        self._timeline.record(self.steps[-1].name, "proved", f"{wanted}: {seen.seen}", seconds=0.0)
+        return seen
 
     def then(
         self,

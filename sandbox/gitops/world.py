@@ -63,6 +63,10 @@ class World:
         """Demand that something comes true soon and stays so; see ``Telling.then``."""
         return self.telling.then(self, wanted, condition, *arguments)
 
+    def check(self, wanted: str, condition: Any, *arguments: Any) -> Observation:
+        """Demand that something is so, now; see ``Telling.check``."""
+        return self.telling.check(wanted, condition, *arguments)
+
     def register(self) -> None:
         """Create the tenant's AppProject and Applications, as the environment repository describes them."""
         for manifest in self.environment.argocd_manifests():

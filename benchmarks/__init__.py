@@ -1,0 +1,1 @@
+"""How fast it is: measured here, never asserted in a test. Raw data goes to ``benchmarks/results/``."""

@@ -1,0 +1,173 @@
+"""What is measured, each a function that gives seconds (or the stated unit), one value a run."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sandbox.components.pki import ARGOCD_NAMESPACE
+from sandbox.core.conditions import Condition, Deadline, Observation, met, pending, wait_for
+from sandbox.core.processes import marked
+from sandbox.core.timeline import Timeline
+from sandbox.engines import sandboxes
+from sandbox.engines.access import Access
+from sandbox.engines.records import Record
+from sandbox.gitops.application import API, Application, Moment
+from sandbox.gitops.tenant import Tenant
+from sandbox.gitops.world import World
+
+__all__ = ["command", "drift_to_healed", "first_application", "idle", "many_applications", "push_to_live", "world"]
+
+ROOT = Path(__file__).resolve().parents[1]
+_SECONDS = 120.0
+_APPLICATIONS_SECONDS = 300.0
+
+
+def command(module: str, *words: str) -> float:
+    """Run a program of ours as a process of its own and give the seconds until it has ended, its start included."""
+    began = time.monotonic()
+    subprocess.run(
+        [sys.executable, "-m", module, *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    return time.monotonic() - began
+
+
+def _until(world: World, wanted: str, condition: Condition) -> None:
+    wait_for(condition, Deadline.after(_SECONDS), wanted=wanted, wake=world.changed, every=0.25)
+
+
+@contextlib.contextmanager
+def world(name: str) -> Iterator[World]:
+    """Give a world in a running sandbox, with its environment repository made and its dev Application live."""
+    access = sandboxes.access(name)
+    with World(access, Tenant("bench")) as made:
+        _deploy(made)
+        yield made
+
+
+def _deploy(made: World) -> None:
+    made.environment.begin()
+    since = Moment.now()
+    made.register()
+    _until(made, "the dev Application to live", functools.partial(made.dev.lives, made.environment.head, since))
+
+
+def first_application(name: str) -> None:
+    """Bring a sandbox up and deploy a first Application in it, as a process of its own would."""
+    access = sandboxes.up(name, sandboxes.UpOptions(), Timeline())
+    with World(access, Tenant("bench")) as made:
+        made.environment.begin()
+        since = Moment.now()
+        for manifest in made.environment.argocd_manifests():
+            if manifest["kind"] == "AppProject" or manifest["metadata"]["name"] == made.dev.name:
+                made.api.apply(manifest)
+        _until(made, "the Application to live", functools.partial(made.dev.lives, made.environment.head, since))
+
+
+def push_to_live(made: World, number: int) -> tuple[float, float]:
+    """Push a change and its revert; give the seconds from each push until it is proved to live."""
+    copy = made.environment.copy
+    kustomization = copy.folder / made.environment.overlay("dev") / "kustomization.yaml"
+    kustomization.write_text(kustomization.read_text().replace("GREETING=Hello", f"GREETING=Hello {number},", 1))
+    change = copy.commit(f"Greet in another way, {number}")
+    pushed = _pushed_to_live(made, change)
+    revert = copy.revert(change)
+    return pushed, _pushed_to_live(made, revert)
+
+
+def _pushed_to_live(made: World, revision: str) -> float:
+    # What the commit says is worked out beforehand: it is our own work, not the system's.
+    made.dev.desired(revision)
+    since, began = Moment.now(), time.monotonic()
+    made.environment.copy.push()
+    _until(made, f"{revision[:8]} to live", functools.partial(made.dev.lives, revision, since))
+    return time.monotonic() - began
+
+
+def drift_to_healed(made: World, number: int) -> float:
+    """Scale the Deployment by hand; give the seconds until that is proved to be undone."""
+    revision = made.environment.head
+    made.dev.desired(revision)
+    since, began = Moment.now(), time.monotonic()
+    change = made.cluster.scale(made.dev.namespace, "greeter", 3 + number % 3)
+    _until(made, "the drift to be healed", functools.partial(made.dev.healed, change, revision, since))
+    return time.monotonic() - began
+
+
+def many_applications(access: Access, count: int) -> float:
+    """Create Applications, a namespace each; give the seconds until every one is proved to live."""
+    with World(access, Tenant("bench")) as made:
+        made.environment.begin()
+        revision = made.environment.head
+        made.register()
+        template = made.dev.read() or {}
+        names = [f"bench-many-{number:03}" for number in range(count)]
+        project = made.api.get(API, "AppProject", made.tenant.project, ARGOCD_NAMESPACE) or {}
+        destinations = [{"server": "https://kubernetes.default.svc", "namespace": "bench-*"}]
+        made.api.merge(
+            API, "AppProject", project["metadata"]["name"], ARGOCD_NAMESPACE, {"spec": {"destinations": destinations}}
+        )
+        since, began = Moment.now(), time.monotonic()
+        for name in names:
+            made.api.create(_application(template, name))
+        waiting = {name: Application(made.api, name, "dev", made.environment) for name in names}
+
+        def all_live() -> Observation:
+            for name in list(waiting):
+                # In the order of their creation: the first that is not there yet ends the look.
+                seen = waiting[name].lives(revision, since)
+                if seen != met(seen.seen):
+                    return pending(f"{len(waiting)} left; {name}: {seen.seen}")
+                del waiting[name]
+            return met(f"{count} live")
+
+        wait_for(all_live, Deadline.after(_APPLICATIONS_SECONDS), wanted=f"{count} Applications to live", every=0.1)
+        seconds = time.monotonic() - began
+        _remove_all(made, names)
+    return seconds
+
+
+def _application(template: dict[str, Any], name: str) -> dict[str, Any]:
+    spec = {**template["spec"], "destination": {**template["spec"]["destination"], "namespace": name}}
+    return {
+        "apiVersion": API,
+        "kind": "Application",
+        "metadata": {"name": name, "namespace": ARGOCD_NAMESPACE},
+        "spec": spec,
+    }
+
+
+def _remove_all(made: World, names: list[str]) -> None:
+    for name in names:
+        made.api.delete(API, "Application", name, ARGOCD_NAMESPACE)
+        made.api.delete("v1", "Namespace", name)
+
+
+def idle(name: str, seconds: float, rest: Callable[[float], object]) -> dict[str, float]:
+    """Give what a sandbox takes that nobody uses: memory (GiB, proportional set size) and cores."""
+    record = Record.load(name)
+    assert record is not None  # noqa: S101  # it was just brought up
+    processes = list(marked(record.run_id))
+
+    def ticks() -> int:
+        total = 0
+        for process in processes:
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+            total += int(fields[11]) + int(fields[12])
+        return total
+
+    before = ticks()
+    rest(seconds)
+    cores = (ticks() - before) / 100 / seconds
+    kib = 0
+    for process in processes:
+        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                kib += int(line.split()[1])
+    return {"memory_gib": round(kib / 1024**2, 3), "cores": round(cores, 3), "processes": len(processes)}

@@ -1,0 +1,166 @@
+"""``./inv bench``: measure, write the raw data, and show p50 and p95 beside what is aimed at."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import os
+import platform
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import measures
+from sandbox.core.timeline import Timeline
+from sandbox.engines import sandboxes
+from sandbox.toolchain import version_set
+
+__all__ = ["AIMS", "PARTS", "Series", "run"]
+
+NAME = "bench"
+RESULTS = Path(__file__).parent / "results"
+
+AIMS = {
+    "up_to_first_application": {"p50": 6.0},
+    "push_to_live": {"p50": 0.4, "p95": 1.0},
+    "drift_to_healed": {"p50": 0.5, "p95": 1.0},
+    "rollback_to_live": {"p95": 1.0},
+    "demo": {"p50": 15.0},
+    "down": {"p50": 2.0},
+    "applications_200": {"p50": 45.0},
+    "idle_memory_gib": {"p50": 1.2},
+    "idle_cores": {"p50": 0.3},
+}
+"""What is aimed at on an otherwise idle machine of two cores; seconds unless the name says otherwise."""
+
+
+@dataclass(slots=True)
+class Series:
+    """The values of one measure, one a run."""
+
+    name: str
+    values: list[float] = field(default_factory=list)
+
+    def percentile(self, share: float) -> float:
+        """Give the nearest-rank percentile: a value that was measured, none in between."""
+        ordered = sorted(self.values)
+        return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the values, p50 and p95, and whether the aim was met."""
+        figures = {"p50": round(self.percentile(0.5), 3), "p95": round(self.percentile(0.95), 3)}
+        aim = AIMS.get(self.name, {})
+        return {
+            "name": self.name,
+            "runs": len(self.values),
+            **figures,
+            "aim": aim,
+            "met": all(figures[key] <= limit for key, limit in aim.items()),
+            "values": [round(value, 4) for value in self.values],
+        }
+
+
+def _up_and_down(runs: int, say: Callable[[str], None]) -> list[Series]:
+    up, down = Series("up_to_first_application"), Series("down")
+    for number in range(runs):
+        sandboxes.down(NAME)
+        up.values.append(measures.command("benchmarks.first_application", NAME))
+        down.values.append(measures.command("sandbox.cli", "down", "--name", NAME))
+        say(f"up {number + 1}/{runs}: {up.values[-1]:.2f} s, down {down.values[-1]:.2f} s")
+    return [up, down]
+
+
+def _changes(runs: int, say: Callable[[str], None]) -> list[Series]:
+    pushed, rolled_back, healed = Series("push_to_live"), Series("rollback_to_live"), Series("drift_to_healed")
+    sandboxes.up(NAME, sandboxes.UpOptions(), Timeline())
+    with measures.world(NAME) as world:
+        for number in range(runs):
+            there, back = measures.push_to_live(world, number)
+            pushed.values.append(there)
+            rolled_back.values.append(back)
+        say(f"push to live: {pushed.percentile(0.5):.2f} s, rollback: {rolled_back.percentile(0.5):.2f} s")
+        for number in range(runs):
+            healed.values.append(measures.drift_to_healed(world, number))
+        say(f"drift to healed: {healed.percentile(0.5):.2f} s")
+    return [pushed, rolled_back, healed]
+
+
+def _demo(runs: int, say: Callable[[str], None]) -> list[Series]:
+    demo = Series("demo")
+    for number in range(runs):
+        sandboxes.down(NAME)
+        demo.values.append(measures.command("sandbox.cli", "demo", "--name", NAME, "--json"))
+        say(f"demo {number + 1}/{runs}: {demo.values[-1]:.2f} s")
+    return [demo]
+
+
+def _many(runs: int, say: Callable[[str], None]) -> list[Series]:
+    many = Series("applications_200")
+    for number in range(min(runs, 3)):
+        sandboxes.down(NAME)
+        access = sandboxes.up(NAME, sandboxes.UpOptions(), Timeline())
+        many.values.append(measures.many_applications(access, 200))
+        say(f"200 Applications {number + 1}: {many.values[-1]:.1f} s")
+    return [many]
+
+
+def _idle(runs: int, say: Callable[[str], None]) -> list[Series]:
+    del runs
+    sandboxes.down(NAME)
+    sandboxes.up(NAME, sandboxes.UpOptions(), Timeline())
+    with measures.world(NAME):
+        quiet = threading.Event()
+        quiet.wait(20.0)  # the start's own work is not what is measured
+        found = measures.idle(NAME, 30.0, quiet.wait)
+    say(f"idle: {found['memory_gib']} GiB, {found['cores']} cores")
+    return [Series("idle_memory_gib", [found["memory_gib"]]), Series("idle_cores", [found["cores"]])]
+
+
+PARTS: dict[str, Callable[[int, Callable[[str], None]], list[Series]]] = {
+    "up": _up_and_down,
+    "changes": _changes,
+    "demo": _demo,
+    "many": _many,
+    "idle": _idle,
+}
+"""What can be measured by itself."""
+
+
+def run(parts: list[str], runs: int, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
+    """Measure and write the raw data.
+
+    Args:
+        parts: Which of ``PARTS``.
+        runs: How many runs each.
+        say: Told what comes out on the way.
+
+    Returns:
+        The file that was written, and what it holds.
+    """
+    began, series = time.time(), []
+    try:
+        for part in parts:
+            series += PARTS[part](runs, say)
+    finally:
+        sandboxes.down(NAME)
+    report = {
+        "date": dt.datetime.fromtimestamp(began, dt.UTC).isoformat(timespec="seconds"),
+        "command": f"./inv bench --parts {','.join(parts)} --runs {runs}",
+        "machine": {
+            "cores": os.cpu_count(),
+            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3, 1),
+            "kernel": platform.release(),
+            "python": platform.python_version(),
+            "load_before": round(os.getloadavg()[0], 2),
+        },
+        "versions": version_set(),
+        "series": [each.to_json() for each in series],
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{dt.datetime.fromtimestamp(began, dt.UTC):%Y-%m-%dT%H%M%S}.json"
+    path.write_text(json.dumps(report, indent=2) + "\n")
+    return path, report
