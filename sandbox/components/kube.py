@@ -70,9 +70,11 @@ class Resource:
 def quantity(value: Any) -> Decimal | None:
     """Read a quantity such as ``100m`` or ``64Mi`` (Kubernetes API, ``resource.Quantity``); None when it is none."""
     try:
-        return Decimal(parse_quantity(value))
+        number = Decimal(parse_quantity(value))
     except ValueError:
         return None
+    # Decimal reads "NaN" and "Infinity" too; to the API they are no quantities.
+    return number if number.is_finite() else None
 
 
 class KubeApi:
