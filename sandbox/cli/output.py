@@ -14,6 +14,9 @@ from sandbox.core.errors import SandboxError
 __all__ = ["Output"]
 
 
+_COLUMNS = 120  # where nobody's terminal says how many there are
+
+
 class Output:
     """Where a verb's words go.
 
@@ -23,7 +26,8 @@ class Output:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self.console = Console(stderr=as_json, highlight=False, soft_wrap=not sys.stdout.isatty())
+        watched = (sys.stderr if as_json else sys.stdout).isatty()
+        self.console = Console(stderr=as_json, highlight=False, width=None if watched else _COLUMNS)
 
     @property
     def live(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -23,6 +24,7 @@ __all__ = ["main", "verb"]
 
 P = ParamSpec("P")
 WRONG_USE = 2
+_NO_SUCH_TASK = re.compile(r"No idea what '(.*)' is!")  # invoke.parser.parser
 _INTERRUPTED, _TERMINATED = 130, 143
 
 
@@ -80,14 +82,6 @@ class _Program(Program):
         except CollectionNotFound:
             self.collection = self.scoped_collection = product()
 
-    def execute(self) -> None:
-        """Run the tasks; a name that there is none of is the user's mistake, not an exception."""
-        known = {name for name, aliases in self.collection.task_names.items() for name in (name, *aliases)}
-        for call in self.tasks:
-            if call.name is not None and call.name not in known:
-                raise ParseError(_unknown(call.name, known))
-        super().execute()
-
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002, FBT001, FBT002  # Invoke's own signature
         """Run, with exit code 2 for wrong use."""
         try:
@@ -105,17 +99,21 @@ class _Program(Program):
             self.update_config()
             self.execute()
         except ParseError as error:
-            print(f"error: {error}\n  next: {self.binary} --list", file=sys.stderr)  # noqa: T201
+            print(f"error: {self._explained(error)}\n  next: {self.binary} --list", file=sys.stderr)  # noqa: T201
             sys.exit(WRONG_USE)
         except Exit as error:
             if error.message:
                 print(error.message, file=sys.stderr)  # noqa: T201
             sys.exit(error.code)
 
-
-def _unknown(name: str, known: set[str]) -> str:
-    close = difflib.get_close_matches(name, sorted(known), n=1)
-    return f"there is no task {name!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+    def _explained(self, error: ParseError) -> str:
+        """Name the closest task where the user mistyped one; Invoke's own words otherwise."""
+        unknown = _NO_SUCH_TASK.fullmatch(str(error))
+        if unknown is None:
+            return str(error)
+        known = sorted(self.collection.task_names)
+        close = difflib.get_close_matches(unknown[1], known, n=1)
+        return f"there is no task {unknown[1]!r}" + (f"; did you mean {close[0]!r}?" if close else "")
 
 
 def product() -> Collection:

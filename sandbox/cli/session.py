@@ -18,11 +18,16 @@ DEFAULT_NAME = "default"
 
 
 @contextlib.contextmanager
-def narrated(output: Output) -> Iterator[Timeline]:
-    """Give a timeline whose events are shown as they happen."""
+def narrated(output: Output, expected: int = 0) -> Iterator[Timeline]:
+    """Give a timeline whose events are shown as they happen.
+
+    Args:
+        output: Where to.
+        expected: How many components will come up; 0 when it is not known.
+    """
     timeline = Timeline()
-    with Narrator(output.console, live=output.live) as narrator:
-        timeline.subscribe(narrator)
+    with Narrator(output.console, live=output.live, expected=expected) as narrator:
+        narrator.follow(timeline)
         yield timeline
 
 
@@ -34,7 +39,7 @@ def bring_up(output: Output, name: str, options: sandboxes.UpOptions) -> tuple[A
     """
     with show_progress(output.console) as progress:
         sandboxes.fetch_tools(options, progress)
-    with narrated(output) as timeline:
+    with narrated(output, sandboxes.component_count()) as timeline:
         access = sandboxes.up(
             name,
             options,

@@ -24,6 +24,7 @@ __all__ = [
     "ENGINES",
     "UpOptions",
     "access",
+    "component_count",
     "diagnose",
     "down",
     "down_all",
@@ -75,6 +76,11 @@ def fetch_tools(options: UpOptions, progress: Progress) -> None:
         UnavailableError: A tool can't be had from any source; names each and the reason.
     """
     ensure_tools(embedded.TOOLS, provider=options.provider, progress=progress)
+
+
+def component_count() -> int:
+    """Say of how many components a sandbox is made."""
+    return len(embedded.components())
 
 
 def up(
