@@ -40,6 +40,8 @@ class _Deaths:
 
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._supervised = context.supervisor.process() is not None
+        self._gone = ""
         self._before = {name: status.restarts for name, status in context.supervisor.components().items()}
         self._seen: dict[str, str] = {}
         self._ended = threading.Event()
@@ -48,22 +50,30 @@ class _Deaths:
 
     def _watch(self) -> None:
         while not self._ended.wait(0.1):
+            if self._supervised and self._context.supervisor.process() is None:
+                self._gone = "the sandbox's supervisor has ended, and all components with it"
+                return
             try:
                 statuses = self._context.supervisor.components()
-            except SandboxError as error:
-                self._seen = dict.fromkeys(self._seen, error.what)
-                return
+            except SandboxError:
+                # It runs and is slow to answer: the next look, or the component's own, says more.
+                continue
             for name, status in statuses.items():
                 if status.restarts - self._before.get(name, 0) >= _DEATHS and status.last_exit:
-                    log = Path(status.log).read_text(errors="replace")[-_LAST_WORDS:]
-                    self._seen[name] = f"it ended {status.restarts} times, last: {status.last_exit['reason']}\n{log}"
+                    reason = f"it ended {status.restarts} times, last: {status.last_exit['reason']}"
+                    self._seen[name] = f"{reason}\n{_last_words(Path(status.log))}"
 
     def of(self, name: str) -> str | None:
-        return self._seen.get(name)
+        return self._seen.get(name) or self._gone or None
 
     def end(self) -> None:
         self._ended.set()
         self._thread.join()
+
+
+def _last_words(log: Path) -> str:
+    # Where the log could not even be opened, the reason says so.
+    return log.read_text(errors="replace")[-_LAST_WORDS:] if log.exists() else ""
 
 
 def bring_up(context: Context, components: Sequence[Component], deadline: Deadline, timeline: Timeline) -> None:
@@ -80,6 +90,7 @@ def bring_up(context: Context, components: Sequence[Component], deadline: Deadli
     """
     done = {component.name: threading.Event() for component in components}
     given_up = threading.Event()
+    failures: list[BaseException] = []
     deaths = _Deaths(context)
 
     def observe(component: Component) -> Observation:
@@ -102,7 +113,9 @@ def bring_up(context: Context, components: Sequence[Component], deadline: Deadli
             timeline.record(name, "starting")
             component.ensure(context)
             seen = _wait(lambda: observe(component), deadline, f"{name} to be ready", context)
-        except BaseException:
+        except BaseException as error:
+            # Noted before the others can see it: theirs follow from it, in whichever order they end.
+            failures.append(error)
             given_up.set()
             timeline.record(name, "failed")
             raise
@@ -115,6 +128,8 @@ def bring_up(context: Context, components: Sequence[Component], deadline: Deadli
         # Also when the user interrupts: the threads then end with their next look.
         given_up.set()
         deaths.end()
+    if failures:
+        raise failures[0]
 
 
 def _wait(
@@ -125,14 +140,9 @@ def _wait(
 
 
 def _all(bring: Callable[[Component], None], components: Sequence[Component]) -> None:
-    """Run ``bring`` for all at once; raise the failure that came first, not those that followed from it."""
+    """Run ``bring`` for all at once, until each has ended, well or badly."""
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(components)))
     try:
-        futures = [pool.submit(bring, component) for component in components]
-        first: BaseException | None = None
-        for future in concurrent.futures.as_completed(futures):
-            first = first or future.exception()
+        concurrent.futures.wait([pool.submit(bring, component) for component in components])
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-    if first is not None:
-        raise first

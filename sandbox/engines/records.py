@@ -71,13 +71,29 @@ class Record:
         try:
             if data.pop("format") != _FORMAT:
                 raise UsageError(f"{path} was written by another version", hint="use that version to take it down")
-            return cls(**data)  # type: ignore[arg-type]  # checked right below
+            record = cls(**data)  # type: ignore[arg-type]  # checked right below
+            record._check(name)
+            return record  # noqa: TRY300  # what follows is for all of the above
         except (KeyError, TypeError) as error:
             raise UsageError(
                 f"{path} is damaged",
                 why=f"unexpected content: {error}",
                 hint=f"`down --name {name}` ends what still runs and removes the folder",
             ) from error
+
+    def _check(self, name: str) -> None:
+        kinds: dict[str, type | tuple[type, ...]] = {
+            "engine": str,
+            "run_id": str,
+            "nodes": int,
+            "created": (int, float),
+            "ready": bool,
+        }
+        for field, kind in kinds.items():
+            if not isinstance(getattr(self, field), kind):
+                raise TypeError(f"{field} is {getattr(self, field)!r}")
+        if self.name != name:
+            raise TypeError(f"it is the record of {self.name!r}")
 
     def save(self) -> None:
         """Write the record."""

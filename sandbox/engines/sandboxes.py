@@ -173,6 +173,9 @@ def down(name: str, on_wait: Callable[[], None] = lambda: None) -> bool:
     if not sandbox_dir(name).exists():
         return False
     with exclusive(name, seconds=_WAIT_SECONDS, on_wait=on_wait):
+        if not sandbox_dir(name).exists():
+            # Another `down` was at it while this one waited.
+            return False
         try:
             record = Record.load(name)
         except UsageError:
