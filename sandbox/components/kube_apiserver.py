@@ -46,6 +46,11 @@ class KubeApiserver(ProcessComponent):
             "--profiling=false",
         )
 
+    def env(self, context: Context) -> dict[str, str]:
+        """Collect garbage less often: a fifth of the work of starting is saved, and the limit bounds the price."""
+        del context
+        return {"GOGC": "400", "GOMEMLIMIT": "320MiB"}
+
     def ready(self, context: Context) -> Observation:
         """It is ready when all its start-up hooks have run, the RBAC bootstrap among them."""
         pki = context.pki
