@@ -81,9 +81,10 @@ class Commit:
 
     def trailers(self) -> dict[str, str]:
         """Give the ``Key: value`` lines of the message's last paragraph (git-interpret-trailers(1))."""
-        last = self.message.strip().split("\n\n")[-1]
-        pairs = (line.partition(": ") for line in last.splitlines())
-        return {key: value for key, colon, value in pairs if colon and re.fullmatch(r"[A-Za-z-]+", key)}
+        _, *rest = self.message.strip().split("\n\n")
+        # A subject alone is no trailer, even where it has a colon.
+        pairs = (line.partition(": ") for paragraph in rest[-1:] for line in paragraph.split("\n"))
+        return {key: value for key, colon, value in pairs if colon and re.fullmatch(r"[A-Za-z0-9-]+", key)}
 
 
 class WorkingCopy:

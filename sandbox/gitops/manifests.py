@@ -1,8 +1,8 @@
 """What a commit says, and how a live object differs from it.
 
 The comparison follows the API server's own rules as far as they change what was written: it adds
-fields (defaults, status), so only what the commit says is compared; it drops empty values; it
-rewrites quantities; and it keeps a Secret's ``stringData`` as ``data``.
+fields (defaults, status), so only what the commit says is compared; it drops null and empty values,
+zero and false; it rewrites quantities; and it keeps a Secret's ``stringData`` as ``data``.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from sandbox.core.errors import UnavailableError
 __all__ = ["Key", "difference", "key_of", "render", "with_namespace"]
 
 _RENDER_SECONDS = 30.0
-# Where the API takes quantities (resource.Quantity); elsewhere a string is compared as it stands.
-_QUANTITY_FIELDS = {"requests", "limits", "capacity", "hard", "default", "defaultRequest", "min", "max", "sizeLimit"}
+# Where the API takes quantities (resource.Quantity): in maps by resource, and in some fields of their own.
+_QUANTITY_MAPS = {"requests", "limits", "capacity", "hard", "default", "defaultRequest", "min", "max"}
+_QUANTITY_FIELDS = {"sizeLimit", "averageValue", "divisor"}
+# What lies under these is the user's own text, whatever its keys are called.
+_FREE_TEXT = {"data", "metadata", "stringData", "binaryData"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,46 +81,54 @@ def difference(said: Mapping[str, Any], lives: Mapping[str, Any]) -> str | None:
         lives: The object as the API server has it.
     """
     said = _as_stored(said)
-    return next(_differences(said, lives, ""), None)
+    return next(_differences(said, lives, ()), None)
 
 
 def _as_stored(said: Mapping[str, Any]) -> Mapping[str, Any]:
     if said.get("kind") != "Secret" or "stringData" not in said:
         return said
-    encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in said["stringData"].items()}
+    encoded = {key: base64.b64encode(str(value).encode()).decode() for key, value in (said["stringData"] or {}).items()}
     rest = {key: value for key, value in said.items() if key != "stringData"}
-    return {**rest, "data": {**said.get("data", {}), **encoded}}
+    return {**rest, "data": {**(said.get("data") or {}), **encoded}}
 
 
-def _differences(said: Any, lives: Any, path: str) -> Iterator[str]:
-    if path == ".status" or (_is_empty(said) and _is_empty(lives)):
+def _differences(said: Any, lives: Any, path: tuple[str | int, ...]) -> Iterator[str]:
+    if said is None or path == ("status",):
         return
-    if isinstance(said, Mapping) and isinstance(lives, Mapping):
+    if isinstance(said, Mapping) and (lives is None or isinstance(lives, Mapping)):
         for key, value in said.items():
-            yield from _differences(value, lives.get(key), f"{path}.{key}")
+            yield from _differences(value, (lives or {}).get(key), (*path, key))
     elif isinstance(said, list) and isinstance(lives, list):
         if len(said) != len(lives):
-            yield f"{path[1:]} has {len(lives)} entries, the commit says {len(said)}"
+            yield f"{_place(path)} has {len(lives)} entries, the commit says {len(said)}"
             return
         for index, (one, other) in enumerate(zip(said, lives, strict=True)):
-            yield from _differences(one, other, f"{path}[{index}]")
+            yield from _differences(one, other, (*path, index))
     elif not _equal(said, lives, path):
-        yield f"{path[1:]} is {_shown(lives)}, the commit says {_shown(said)}"
+        yield f"{_place(path)} is {_shown(lives)}, the commit says {_shown(said)}"
 
 
-def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, Mapping | list | str) and not value)
+def _place(path: tuple[str | int, ...]) -> str:
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
 
 
 def _shown(value: Any) -> str:
     return "not set" if value is None else repr(value) if isinstance(value, str) else f"{value}"
 
 
-def _equal(said: Any, lives: Any, path: str) -> bool:
+def _equal(said: Any, lives: Any, path: tuple[str | int, ...]) -> bool:
+    if lives is None:
+        # The server leaves empty lists and texts, zero and false out.
+        return not said
     if type(said) is type(lives) and said == lives:
         return True
-    fields = path.rsplit(".", 2)
-    if len(fields) > 2 and (fields[-2] in _QUANTITY_FIELDS or fields[-1] in _QUANTITY_FIELDS):  # noqa: PLR2004  # parent and field
+    if _is_quantity(path):
         one, other = quantity(said), quantity(lives)
         return one is not None and one == other
     return False
+
+
+def _is_quantity(path: tuple[str | int, ...]) -> bool:
+    return path[0] not in _FREE_TEXT and (
+        path[-1] in _QUANTITY_FIELDS or (len(path) > 1 and path[-2] in _QUANTITY_MAPS)
+    )

@@ -64,7 +64,7 @@ class RegistryView:
         """
         place, _, digest = image.partition("@")
         name, _, tag = place.removeprefix(f"{self.address}/").rpartition(":")
-        if not place.startswith(f"{self.address}/") or not tag or not digest:
+        if not place.startswith(f"{self.address}/") or not (name and tag and digest):
             return pending(f"{image!r} does not name an image of this registry by tag and digest")
         held = self.digest(name, tag)
         if held != digest:
