@@ -19,6 +19,8 @@ from sandbox.core.conditions import Deadline, Observation, met, pending, wait_fo
 from sandbox.core.errors import UnavailableError
 from sandbox.core.files import make_private_dir, writing_errors
 from sandbox.core.folders import cache_root
+from sandbox.toolchain.leash import leashed
+from sandbox.toolchain.replacing import lay_over, replaced
 from sandbox.toolchain.sources import SourceError
 from sandbox.toolchain.store import Made
 from sandbox.toolchain.versions import FileSet, GoModule, GoSource, architecture
@@ -57,6 +59,7 @@ class GoToolchain:
         Raises:
             SourceError: The modules can't be had, their checksums differ, or they do not compile.
             UnavailableError: There is no space.
+            UsageError: A replacement does not fit the module.
             DeadlineError: It took more than an hour.
         """
         module = source.module
@@ -65,9 +68,15 @@ class GoToolchain:
         argv += ["-ldflags", " ".join(("-s -w", *module.ldflags)), "-tags", ",".join(module.tags)]
         argv += ["-o", str(output), package]
         with tempfile.TemporaryDirectory(prefix="gitops-sandbox-go-") as scratch:
-            self._checked(lambda: self._run_build(argv, _copy_lock(module, Path(scratch)), source.seconds, note))
+            lock = _copy_lock(module, Path(scratch))
+            if source.replacements:
+                original = self._module_folder(module, lock)
+                edited = replaced(module, original, source.replacements)
+                argv[2:2] = ["-overlay", str(lay_over(module, original, edited, lock))]
+            self._checked(lambda: self._run_build(argv, lock, source.seconds, note))
         output.chmod(_PROGRAM)
-        return Made(f"Go module {module.path}@v{module.version}, package {source.package or '.'}")
+        changed = ", with replacements" if source.replacements else ""
+        return Made(f"Go module {module.path}@v{module.version}, package {source.package or '.'}{changed}")
 
     def add_files(self, files: FileSet, folder: Path) -> None:
         """Copy files of a module, whose checksum go.sum holds, into a tool's folder.
@@ -77,10 +86,7 @@ class GoToolchain:
             UnavailableError: There is no space.
         """
         with tempfile.TemporaryDirectory(prefix="gitops-sandbox-go-") as scratch:
-            lock = _copy_lock(files.module, Path(scratch))
-            argv: list[str | Path] = [self._go, "mod", "download", "-json", files.module.path]
-            answer = self._checked(lambda: run(argv, timeout=_DOWNLOAD_SECONDS, cwd=lock, env=self.environment()))
-        top = Path(json.loads(answer)["Dir"]) / files.below
+            top = self._module_folder(files.module, _copy_lock(files.module, Path(scratch))) / files.below
         names = [str(path.relative_to(top)) for path in sorted(top.rglob("*")) if path.is_file()]
         chosen = [name for name in names if _matches(name, files.include) and not _matches(name, files.exclude)]
         if not chosen:
@@ -92,6 +98,12 @@ class GoToolchain:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(top / name, target)
                 target.chmod(mode)
+
+    def _module_folder(self, module: GoModule, lock: Path) -> Path:
+        """Give the module's folder in the module cache, downloaded and compared with go.sum."""
+        argv: list[str | Path] = [self._go, "mod", "download", "-json", module.path]
+        answer = self._checked(lambda: run(argv, timeout=_DOWNLOAD_SECONDS, cwd=lock, env=self.environment()))
+        return Path(json.loads(answer)["Dir"])
 
     def environment(self) -> dict[str, str]:
         """Give the environment of the go command: the user's own settings of proxy and checksum database stay."""
@@ -131,10 +143,10 @@ class GoToolchain:
         lines: list[str] = ["starting"]
         # A session of its own, so that an interrupted build's compilers can be ended all at once.
         process = subprocess.Popen(
-            argv,
+            leashed(argv),
             cwd=folder,
             env=self.environment(),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -157,8 +169,9 @@ class GoToolchain:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
             reader.join(timeout=5)
-            if process.stdout:
-                process.stdout.close()
+            for stream in (process.stdin, process.stdout):
+                if stream:
+                    stream.close()
         if process.returncode != 0:
             raise CommandError(argv, process.returncode, "".join(lines[1:]))
         return ""

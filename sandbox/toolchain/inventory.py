@@ -94,7 +94,7 @@ def tools_table(tools: Iterable[Tool]) -> list[tuple[str, ...]]:
             tool.provider,
             f"{tool.size / _MEBIBYTE:.1f} MiB",
             f"{tool.seconds:.1f} s",
-            tool.source,
+            f"{tool.source}\nNote: {tool.note}" if tool.note else tool.source,
         )
         for tool in tools
     ]
@@ -111,6 +111,7 @@ def tools_json(tools: Iterable[Tool]) -> list[dict[str, str | int | float]]:
             "size": tool.size,
             "seconds": tool.seconds,
             "path": str(tool.root),
+            "note": tool.note,
         }
         for tool in tools
     ]

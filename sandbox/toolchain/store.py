@@ -35,6 +35,9 @@ __all__ = ["Made", "Store", "digest"]
 # To be raised when the way in which entries are made changes what is in them.
 RECIPE = 1
 
+# An estimate and a remark: new ones must not cost a new build.
+_DECIDE_NOTHING = frozenset({"seconds", "note"})
+
 _EXECUTABLE = 0o111
 _LOCK_SECONDS = 3600.0
 
@@ -64,12 +67,10 @@ def _recipe(value: object) -> object:
         locks = [digest(value.lock / name) for name in ("go.mod", "go.sum")]
         return [value.path, value.version, value.ldflags, value.tags, *locks]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        # An estimate decides nothing: a new one must not cost a new build.
-        return {
-            field.name: _recipe(getattr(value, field.name))
-            for field in dataclasses.fields(value)
-            if field.name != "seconds"
-        }
+        said = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        # Nothing replaced counts like a lock from before anything could be: what is in the caches stays good.
+        ignored = _DECIDE_NOTHING if said.get("replacements") else {*_DECIDE_NOTHING, "replacements"}
+        return {name: _recipe(part) for name, part in said.items() if name not in ignored}
     if isinstance(value, tuple):
         return [_recipe(part) for part in value]
     return value
@@ -112,7 +113,7 @@ class Store:
                 touched = True
         if touched:
             write_json(entry / "manifest.json", manifest)
-        return _tool(tool, entry, manifest)
+        return _tool(tool, source, entry, manifest)
 
     def damage(self, tool: ToolDescription, source: Source) -> list[str]:
         """Read every file of an entry and name those that are not what was verified when it was made."""
@@ -160,7 +161,7 @@ class Store:
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
                 raise
-            return _tool(tool, entry, manifest)
+            return _tool(tool, source, entry, manifest)
 
     def sweep(self, *, held: str = "") -> None:
         """Remove what makers left behind that were killed: nobody holds the lock of their entry.
@@ -251,7 +252,7 @@ def _describe(path: Path, *, program: bool) -> dict[str, Any]:
     return {"sha256": digest(path), "size": seen.st_size, "mtime_ns": seen.st_mtime_ns, "program": program}
 
 
-def _tool(tool: ToolDescription, entry: Path, manifest: dict[str, Any]) -> Tool:
+def _tool(tool: ToolDescription, source: Source, entry: Path, manifest: dict[str, Any]) -> Tool:
     return Tool(
         name=tool.name,
         version=manifest["version"],
@@ -261,4 +262,5 @@ def _tool(tool: ToolDescription, entry: Path, manifest: dict[str, Any]) -> Tool:
         program=tool.binary,
         size=sum(known["size"] for known in manifest["files"].values()),
         seconds=manifest["seconds"],
+        note=source.note,
     )

@@ -22,6 +22,7 @@ class Tool:
         program: The file name of its main program.
         size: Bytes of all its files.
         seconds: What getting it took.
+        note: What a user should know of a tool from this source.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Tool:
     program: str
     size: int
     seconds: float
+    note: str = ""
 
     def binary(self, name: str = "") -> Path:
         """Give the path of a program of this tool; of its main one when no name is given."""

@@ -21,6 +21,7 @@ __all__ = [
     "GoModule",
     "GoSource",
     "ReleaseSource",
+    "Replacement",
     "Source",
     "SystemSource",
     "ToolDescription",
@@ -72,10 +73,24 @@ class ReleaseSource:
     checksums: str
     arch_names: Mapping[str, str]
     provider: str = "release"
+    note: str = ""
 
     def fill(self, template: str, version: str, arch: str) -> str:
         """Put version, system and architecture into a URL or the name of an archive's member."""
         return template.format(version=version, os="linux", arch=self.arch_names.get(arch, arch))
+
+
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """A text that is replaced in a file of a module before it is built; it must occur exactly once.
+
+    Attributes:
+        file: The file's path in the module.
+    """
+
+    file: str
+    old: str
+    new: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +101,16 @@ class GoSource:
         package: The folder of the program inside the module; empty for its root.
         toolchain: The version of Go that builds it.
         seconds: What a cold build took on two cores.
+        replacements: What is built otherwise than the module says.
     """
 
     module: GoModule
     package: str
     toolchain: str
     seconds: float
+    replacements: tuple[Replacement, ...] = ()
     provider: str = "go"
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +127,7 @@ class WheelSource:
     program: str
     goroot: str
     provider: str = "wheel"
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +139,11 @@ class SystemSource:
     pattern: str
     minimum: str
     provider: str = "system"
+    note: str = ""
 
 
 Source = ReleaseSource | GoSource | WheelSource | SystemSource
+"""Where a tool comes from; ``note`` is what its user should know of that, and decides nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +262,7 @@ def _tool(name: str, table: Table, known: _Known) -> ToolDescription:
 
 def _source(table: Table, version: str, known: _Known) -> Source:
     provider = table.text("provider")
+    note = table.text("note", "")
     source: Source
     if provider == "release":
         source = ReleaseSource(
@@ -249,6 +271,7 @@ def _source(table: Table, version: str, known: _Known) -> Source:
             sha256=table.mapping("sha256"),
             checksums=table.text("checksums", ""),
             arch_names=table.mapping("arch_names"),
+            note=note,
         )
         table.check(bool(source.sha256) != bool(source.checksums), "give one of sha256 and checksums")
     elif provider == "go":
@@ -257,6 +280,8 @@ def _source(table: Table, version: str, known: _Known) -> Source:
             package=table.text("package"),
             toolchain=known.toolchain,
             seconds=table.number("seconds"),
+            replacements=tuple(_replacement(part) for part in table.list_of_tables("replace")),
+            note=note,
         )
     elif provider == "wheel":
         source = WheelSource(
@@ -264,6 +289,7 @@ def _source(table: Table, version: str, known: _Known) -> Source:
             version=table.text("distribution_version", version),
             program=table.text("program", ""),
             goroot=table.text("goroot", ""),
+            note=note,
         )
         table.check(bool(source.program) != bool(source.goroot), "give one of program and goroot")
     else:
@@ -273,9 +299,17 @@ def _source(table: Table, version: str, known: _Known) -> Source:
             arguments=table.texts("arguments"),
             pattern=table.text("pattern"),
             minimum=table.text("minimum"),
+            note=note,
         )
     table.done()
     return source
+
+
+def _replacement(table: Table) -> Replacement:
+    replacement = Replacement(table.text("file"), table.text("old"), table.text("new"))
+    table.check(bool(replacement.old), "old must not be empty")
+    table.done()
+    return replacement
 
 
 def _files(table: Table, known: _Known) -> FileSet:

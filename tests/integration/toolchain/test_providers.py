@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.core.commands import run
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import UnavailableError
 from sandbox.toolchain.golang import GoToolchain
 from sandbox.toolchain.inventory import verify_tools
@@ -284,3 +285,25 @@ def test_a_shell_without_home_builds_too(monkeypatch: pytest.MonkeyPatch, tmp_pa
     toolchain = GoToolchain(get(tmp_path / "tools", "go", "wheel").file("goroot"))
     assert toolchain.environment()["GOPATH"].startswith(str(tmp_path))
     assert toolchain.environment()["GOTOOLCHAIN"] == "local"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_build_whose_asker_is_killed_leaves_no_compilers(tmp_path: Path, number: signal.Signals) -> None:
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    builder = subprocess.Popen(
+        [sys.executable, "-c", BUILDER], stdout=subprocess.PIPE, cwd=ROOT, env=environment, text=True
+    )
+    try:
+        assert builder.stdout is not None
+        assert builder.stdout.readline() == "compiling\n"
+        assert of_this_test(tmp_path)
+        builder.send_signal(number)
+        builder.communicate(timeout=30)
+    finally:
+        builder.kill()
+    assert builder.returncode == -number
+
+    def none_left() -> Observation:
+        return pending(", ".join(left)) if (left := of_this_test(tmp_path)) else met()
+
+    wait_for(none_left, Deadline.after(10), wanted="every compiler to end")
