@@ -54,8 +54,21 @@ class ProcessSpec:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Self:
-        """Read what ``to_json`` gave."""
-        return cls(**{**data, "argv": tuple(data["argv"])})
+        """Read what ``to_json`` gave.
+
+        Raises:
+            KeyError: ``argv`` or ``env`` is missing.
+            TypeError: It is something else.
+            ValueError: As above.
+        """
+        spec = cls(**{**data, "argv": tuple(data["argv"]), "env": dict(data["env"])})
+        texts = (spec.name, spec.cwd, spec.log, *spec.argv, *spec.env, *spec.env.values())
+        numbers = (spec.grace, spec.nice)
+        if not spec.argv or not all(isinstance(text, str) for text in texts):
+            raise TypeError("a process needs a name, a program, folders and variables, all of them texts")
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise TypeError("the grace and the niceness of a process are numbers")
+        return spec
 
 
 @dataclass(frozen=True, slots=True)

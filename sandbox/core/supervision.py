@@ -179,5 +179,5 @@ class SupervisorClient:
         if self.process() is not None:
             # Stopped, stuck or just killed: the sweep that follows ends it without its help.
             with contextlib.suppress(UnavailableError):
-                self._ask({"op": "shutdown"}, timeout=max(0.1, min(5.0, deadline.remaining())))
+                self._ask({"op": "shutdown"}, timeout=max(0.1, min(5.0, deadline.remaining() / 2)))
         end_marked(run_id, deadline)

@@ -90,7 +90,7 @@ class _Child:
                     start_new_session=True,
                     preexec_fn=prepare,  # noqa: PLW1509  # single-threaded by design, see the module's docstring
                 )
-        except (OSError, subprocess.SubprocessError) as error:
+        except (OSError, ValueError, subprocess.SubprocessError) as error:
             self.ended(reason=f"can't be started: {error}")
 
     def ended(self, *, reason: str) -> None:
@@ -119,7 +119,11 @@ class _Child:
 
 
 def _describe_exit(code: int) -> str:
-    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    if code >= 0:
+        return f"exit code {code}"
+    # Most real-time signals have no name.
+    names = {number.value: number.name for number in signal.Signals}
+    return f"killed by {names.get(-code, f'signal {-code}')}"
 
 
 class Supervisor:
@@ -198,6 +202,9 @@ class Supervisor:
             if child.kill_at is not None and child.kill_at <= now:
                 child.kill_group()
                 child.kill_at = now + _LAST_DELAY
+            elif self._ending and child.kill_at is None:
+                # Started in the very moment in which the signal to end came.
+                child.stop()
             if child.restart_at is not None and child.restart_at <= now and not self._ending:
                 child.start()
 
@@ -214,7 +221,7 @@ class Supervisor:
                 "shutdown": self._shutdown,
             }
             wait_gone = handlers[request["op"]](request)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             # A client that went away or spoke nonsense must not end the sandbox.
             print(f"supervisor: bad request: {error!r}", file=sys.stderr, flush=True)  # noqa: T201  # its log
             connection.close()
