@@ -43,7 +43,7 @@ def say(folder: Path, words: bytes) -> bytes:
         b'{"op": "ensure", "spec": []}\n',
         b'{"op": "ensure", "spec": {"name": "a", "argv": ["true"], "env": [], "cwd": "/", "log": 5}}\n',
         b'{"op": "ensure", "spec": {"name": "a", "argv": ["true"], "env": 5, "cwd": "/", "log": "/dev/null"}}\n',
-        b'{"op": "ensure", "spec": {"name": "a", "argv": ["true"], "env": {}, "cwd": "/", "log": "/x", "grace": "a"}}\n',
+        b'{"op": "ensure", "spec": {"name": "a", "argv": ["true"], "env": {}, "cwd": "/", "log": "", "grace": "a"}}\n',
         b'{"op": "ensure", "spec": {"name": "a", "argv": [], "env": {}, "cwd": "/", "log": "/dev/null"}}\n',
         b'{"op": "ensure", "spec": {"name": "a", "argv": [1], "env": {}, "cwd": "/", "log": "/dev/null"}}\n',
         b'{"op": "ensure", "spec": {"name": "a", "argv": ["true"], "env": {"A": 1}, "cwd": "/", "log": "/dev/null"}}\n',
