@@ -121,5 +121,5 @@ def _argocd(argocd: Json) -> list[Command]:
     trust = shlex.quote(f"--server-crt={shlex.quote(ca_file)}")
     return [
         Command("argocd, in this shell", ("export", f"ARGOCD_OPTS={trust}")),
-        Command("once", (password, f"SSL_CERT_FILE={shlex.quote(ca_file)}", *login)),
+        Command("argocd, log in once", (password, f"SSL_CERT_FILE={shlex.quote(ca_file)}", *login)),
     ]

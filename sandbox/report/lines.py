@@ -17,7 +17,7 @@ from sandbox.core.timeline import Event
 __all__ = ["ASCII", "UNICODE", "LogLines", "Marks", "Running", "TerminalLines", "narrated"]
 
 _TIMES_AT = 100  # the column that times end at, where the terminal is that wide
-_NAMES = 31  # the longest component's name
+_NAMES = 32  # the longest component's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +90,10 @@ class TerminalLines:
 
     def _ready(self, event: Event) -> list[Text]:
         known = self.running.pop(event.subject, None)
-        if known is None or not known.sentence:
-            self.ready += 1
+        if known and known.sentence:
+            told = replace(known, sentence=f"{event.subject}: {known.sentence}")
+            return self._with_time(self._marks.good, "green", told, event)
+        self.ready += 1
         return [self._ended(self._marks.good, "green", event.subject.ljust(_NAMES), known, event)]
 
     def _proved(self, event: Event) -> list[Text]:

@@ -45,9 +45,9 @@ def _told(events: list[Event], width: int = 100, *, live: bool = False, **option
 def test_a_log_says_what_starts_what_is_proved_and_how_it_ended() -> None:
     assert _told(EVENTS) == (
         "seed: made once for each set of versions\n"
-        "✓ seed                               4.0 s\n"
-        "✓ etcd                               1.2 s\n"
-        "✓ argocd-server                      4.0 s\n"
+        "✓ seed ready    4.0 s\n"
+        "✓ etcd                                1.2 s\n"
+        "✓ argocd-server                       4.0 s\n"
         "release: A new version goes live by a commit\n"
         "    proved 0123abcd to live in dev: all is as committed (0.3 s)\n"
         "✓ release passed    2.6 s\n"
@@ -64,9 +64,9 @@ def test_a_log_says_what_starts_what_is_proved_and_how_it_ended() -> None:
 def test_a_terminal_keeps_one_line_of_each_thing_and_the_whole_reason_of_a_failure() -> None:
     lines = [line.plain for line in narrated(EVENTS, 80)]
     assert lines == [
-        "✓ seed                               4.0 s",
-        "✓ etcd                               1.2 s",
-        "✓ argocd-server                      4.0 s",
+        "✓ seed: made once for each set of versions" + " " * 33 + "4.0 s",
+        "✓ etcd                                1.2 s",
+        "✓ argocd-server                       4.0 s",
         "✓ A new version goes live by a commit" + " " * 38 + "2.6 s",
         "– crash-loop skipped: this engine has no containers",  # noqa: RUF001  # an en dash is meant
         "✗ git revert brings the good release back" + " " * 33 + "15.0 s",
@@ -96,7 +96,7 @@ def test_only_the_first_component_to_fail_is_called_failed() -> None:
         Event(1.1, "redis", "failed"),
     ]
     assert [line.plain for line in narrated(events, 80)] == [
-        "✗ etcd                               1.0 s",
+        "✗ etcd                                1.0 s",
         "– redis was still starting    1.1 s",  # noqa: RUF001  # an en dash is meant
     ]
 
@@ -133,7 +133,7 @@ def test_a_stream_without_unicode_gets_plain_signs(tmp_path: Path) -> None:
             narrator.tell(Event(0, "etcd", "starting"))
             narrator.tell(Event(1, "etcd", "ready"))
         out.flush()
-    assert (tmp_path / "log").read_text() == "ok etcd                               1.0 s\n"
+    assert (tmp_path / "log").read_text() == "ok etcd                                1.0 s\n"
 
 
 def test_a_reader_who_leaves_does_not_end_the_run() -> None:

@@ -108,7 +108,7 @@ def test_the_commands_take_passwords_from_files_and_never_as_arguments(status: d
         f"git clone -c credential.helper= -c credential.helper='!echo password=$(cat {state}/secrets/git-developer) #' "
         "http://developer@127.0.0.1:20001/core/environment.git"
     )
-    assert commands["once"] == (
+    assert commands["argocd, log in once"] == (
         f"(cat {state}/secrets/argocd-admin; echo) | SSL_CERT_FILE={state}/pki/argocd-ca.crt "
         "argocd login 127.0.0.1:20003 --username admin"
     )
