@@ -14,6 +14,7 @@ from sandbox.core.files import write_file
 __all__ = ["record_svg"]
 
 _FONT_FACE = re.compile(r"\s*@font-face\s*\{[^}]*\}")
+_FONTS = "Fira Code, DejaVu Sans Mono, Menlo, Consolas, monospace"
 _READABLE = 0o644
 
 
@@ -43,4 +44,6 @@ def record_svg(renderables: Iterable[RenderableType], title: str, path: Path, *,
     )
     for renderable in renderables:
         console.print(renderable)
-    return write_file(path, _FONT_FACE.sub("", console.export_svg(title=title)), mode=_READABLE)
+    drawn = _FONT_FACE.sub("", console.export_svg(title=title)).replace("Fira Code, monospace", _FONTS)
+    # Without it some renderers drop the spaces that a line begins with.
+    return write_file(path, drawn.replace("<svg ", '<svg xml:space="preserve" ', 1), mode=_READABLE)

@@ -47,7 +47,7 @@ def closing_table(steps: Sequence[Json], seconds: Json) -> Table:
     for step in steps:
         sign, style = _STATUS.get(str(step["status"]), ("?", "bold red"))
         sentence = Text(str(step.get("sentence") or step["name"]))
-        reason = Text(str(step.get("reason") or ""), style=style)
+        reason = Text(str(step.get("reason") or ""), style=style.removeprefix("bold "))
         below = [part for part in (reason, _evidence(step.get("evidence") or {})) if part]
         took = Text("" if step["status"] == "skipped" else f"{step['seconds']:.1f}")
         table.add_row(Text(sign, style=style), Group(sentence, *below), took)
@@ -131,7 +131,7 @@ def status_table(status: Json) -> Table:
 
 def _state(component: Json, folder: Path) -> Text:
     state = str(component["state"])
-    said = Text(state, style=_STATES.get(state, "yellow"))
+    said = Text.assemble((state, _STATES.get(state, "yellow")))
     if restarts := component.get("restarts"):
         said.append(f" · {restarts} restart{'s' if restarts > 1 else ''}", "yellow")
     last = (component.get("last_exit") or {}).get("reason")
