@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console, RenderableType
 
@@ -134,12 +134,14 @@ def test_a_path_with_a_space_stays_one_word(status: dict[str, Any]) -> None:
     assert helper == "credential.helper=!echo password=$(cat '/home/ann lee/git-developer') #"
 
 
+@settings(max_examples=50)
 @given(st.lists(st.from_regex(r"[a-z/=-]{1,30}", fullmatch=True), min_size=1), st.integers(20, 120))
 def test_a_broken_command_is_still_the_same_command(parts: list[str], width: int) -> None:
     command = Command("", tuple(parts))
     assert shlex.split("\n".join(command.lines(width)).replace("\\\n", "")) == shlex.split(command.line)
 
 
+@settings(max_examples=30)
 @given(st.recursive(st.text() | st.integers(), lambda part: st.lists(part) | st.dictionaries(st.text(), part)))
 def test_no_evidence_breaks_a_table(value: object) -> None:
     assert isinstance(shortened(value), str)
