@@ -7,6 +7,7 @@ the repo-server by mutual TLS. Facts on flags and variables: Argo CD 3.6 ``cmd/*
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from sandbox.components.base import Context, ProcessComponent
 from sandbox.components.pki import ARGOCD_NAMESPACE
@@ -17,6 +18,8 @@ from sandbox.core.files import write_file
 from sandbox.core.ports import LOOPBACK, is_free
 
 __all__ = ["ApplicationController", "ApplicationSetController", "ArgocdServer", "NotificationsController", "RepoServer"]
+
+_SOCKET_BYTES = 108  # with the zero at the end
 
 
 class _ArgocdComponent(ProcessComponent):
@@ -47,7 +50,7 @@ class _ArgocdComponent(ProcessComponent):
             "ARGOCD_GPG_DATA_PATH": str(context.dir("run", self.name, "gpg-source")),
             "ARGOCD_GNUPGHOME": str(context.dir("run", self.name, "gnupg")),
             "ARGOCD_PLUGINSOCKFILEPATH": str(context.dir("run", self.name, "plugins")),
-            "ARGOCD_ASK_PASS_SOCK": str(run / "ask-pass.sock"),
+            "ARGOCD_ASK_PASS_SOCK": _socket(run / "ask-pass.sock", f"{context.run_id}-{self.name}"),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
             "ARGOCD_CLUSTER_CACHE_EVENTS_PROCESSING_INTERVAL": "1ms",
@@ -61,6 +64,15 @@ class _ArgocdComponent(ProcessComponent):
             f"--repo-server-client-cert-path={context.pki('argocd-client.crt')}",
             f"--repo-server-client-cert-key-path={context.pki('argocd-client.key')}",
         )
+
+
+def _socket(path: Path, name: str) -> str:
+    """Give the address of a Unix socket: a path where it fits into ``sockaddr_un``, else an abstract name (unix(7)).
+
+    Other users could connect to an abstract name, as they can to Argo CD's own default below /tmp; what is asked
+    for there is given only to who knows the random id of the one request.
+    """
+    return str(path) if len(os.fsencode(path)) < _SOCKET_BYTES else f"@gitops-sandbox-{name}"
 
 
 def _listens(port: int) -> Observation:

@@ -194,6 +194,11 @@ class KubeApi:
             if error.status != _NOT_FOUND:
                 raise
 
+    def delete_all(self, api_version: str, kind: str, namespace: str) -> None:
+        """Delete every object of a kind in a namespace, at once; nothing happens when there is none."""
+        path = self.resource(api_version, kind).path(namespace)
+        self.request("DELETE", path, body={"kind": "DeleteOptions", "gracePeriodSeconds": 0})
+
     def _address(self, manifest: Mapping[str, Any]) -> tuple[Resource, str | None, str]:
         metadata = manifest["metadata"]
         resource = self.resource(manifest["apiVersion"], manifest["kind"])

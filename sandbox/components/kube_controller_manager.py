@@ -14,7 +14,7 @@ class KubeControllerManager(ProcessComponent):
     """All of Kubernetes' own controllers, in one process."""
 
     name = "kube-controller-manager"
-    requires = ("kube-apiserver",)
+    requires = ("kube-apiserver-bootstrap",)
     ports = ("kube-controller-manager",)
 
     def argv(self, context: Context) -> tuple[str, ...]:

@@ -26,6 +26,8 @@ def http_ok(
     address: str,
     path: str,
     *,
+    accept: str = "*/*",
+    seconds: float = _SECONDS,
     authority: Path | None = None,
     certificate: Path | None = None,
     key: Path | None = None,
@@ -35,17 +37,19 @@ def http_ok(
     Args:
         address: ``host:port``.
         path: What to ask for.
+        accept: In which form.
+        seconds: How long the answer may take.
         authority: The CA that vouches for the server; plain HTTP without it.
         certificate: The client certificate to show, with its ``key``.
         key: Its key.
     """
     connection: http.client.HTTPConnection
     if authority is None:
-        connection = http.client.HTTPConnection(address, timeout=_SECONDS)
+        connection = http.client.HTTPConnection(address, timeout=seconds)
     else:
-        connection = http.client.HTTPSConnection(address, timeout=_SECONDS, context=_tls(authority, certificate, key))
+        connection = http.client.HTTPSConnection(address, timeout=seconds, context=_tls(authority, certificate, key))
     try:
-        connection.request("GET", path)
+        connection.request("GET", path, headers={"Accept": accept})
         answer = connection.getresponse()
         body = answer.read(4096).decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:

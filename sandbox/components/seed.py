@@ -1,7 +1,8 @@
 """The seed: etcd's data with everything that is the same for every sandbox of one version set.
 
-CRDs, RBAC and settings take longer to apply than a copy of a few megabytes takes. So they are
-applied once, by a real API server into a real etcd, and each new sandbox starts from a copy.
+CRDs, RBAC, settings and a first node take longer to come than a copy of a few megabytes takes. So
+they are brought up once, by a real API server into a real etcd, and each new sandbox starts from a
+copy.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def _manifests(argocd: Tool) -> list[dict[str, Any]]:
 def seed_folder(argocd: Tool) -> Path:
     """Say where the seed of this version set is, or will be: its name tells what is in it."""
     del argocd
-    sources = [_MANIFESTS, Path(__file__).parent / "argocd_config.py"]
+    sources = [_MANIFESTS, *(Path(__file__).parent / name for name in ("argocd_config.py", "kwok.py", "seed.py"))]
     digest = hashlib.sha256(json.dumps([version_set(), *(path.read_text() for path in sources)]).encode())
     return cache_root() / "seeds" / digest.hexdigest()[:16]
 

@@ -14,7 +14,7 @@ from sandbox.components.argocd_config import ADMIN_SECRET, ArgocdConfig
 from sandbox.components.base import Component, Context, ProcessComponent
 from sandbox.components.ci_runner import CiRunner
 from sandbox.components.etcd import Etcd
-from sandbox.components.kube_apiserver import KubeApiserver
+from sandbox.components.kube_apiserver import Bootstrap, KubeApiserver, OpenApi
 from sandbox.components.kube_controller_manager import KubeControllerManager
 from sandbox.components.kube_scheduler import KubeScheduler
 from sandbox.components.pki import Pki
@@ -77,6 +77,8 @@ def components() -> list[Component]:
         Seed(),
         Etcd(),
         KubeApiserver(),
+        Bootstrap(),
+        OpenApi(),
         KubeControllerManager(),
         KubeScheduler(),
         kwok.Kwok(),
@@ -173,8 +175,8 @@ def _ensure_seed(tools: dict[str, Tool], timeline: Timeline) -> None:
     timeline.record("seed", "starting", "made once for each set of versions")
     root = make_private_dir(cache_root() / "seeds")
     folder = Path(tempfile.mkdtemp(dir=root, prefix=".making."))
-    record = Record("seed", "embedded", f"seed-{folder.name[-8:]}", nodes=0, created=0.0)
-    parts = closure(components(), ["etcd", "kube-controller-manager"])
+    record = Record("seed", "embedded", f"seed-{folder.name[-8:]}", nodes=1, created=0.0)
+    parts = closure(components(), ["etcd", "kube-controller-manager", "nodes", "kwok"])
     try:
         context = Context(
             name=record.name,
@@ -182,13 +184,15 @@ def _ensure_seed(tools: dict[str, Tool], timeline: Timeline) -> None:
             folder=folder,
             ports=lease_ports(folder, record.name, dict.fromkeys(_ports_of(parts))),
             tools=tools,
-            nodes=0,
+            nodes=record.nodes,
             supervisor=SupervisorClient(folder),
         )
         with _supervised(context):
-            bring_up(context, parts, Deadline.after(_SEED_SECONDS), Timeline())
+            deadline = Deadline.after(_SEED_SECONDS)
+            bring_up(context, closure(parts, ["etcd", "kube-controller-manager"]), deadline, Timeline())
             apply_static(context)
-            context.supervisor.stop("kube-controller-manager", "kube-apiserver")
+            bring_up(context, parts, deadline, Timeline())
+            context.supervisor.stop("kwok", "kube-controller-manager", "kube-apiserver")
             context.supervisor.stop("etcd")
         keep_seed(context)
     finally:
