@@ -7,6 +7,7 @@ the repo-server by mutual TLS. Facts on flags and variables: Argo CD 3.6 ``cmd/*
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 from sandbox.components.base import Context, ProcessComponent
@@ -19,6 +20,7 @@ from sandbox.core.ports import LOOPBACK, is_free
 
 __all__ = ["ApplicationController", "ApplicationSetController", "ArgocdServer", "NotificationsController", "RepoServer"]
 
+_SYSTEM_PATH = "/usr/bin:/bin"
 _SOCKET_BYTES = 108  # with the zero at the end
 
 
@@ -43,11 +45,12 @@ class _ArgocdComponent(ProcessComponent):
             # Lets https://kubernetes.default.svc mean the cluster of KUBECONFIG.
             "ARGOCD_FAKE_IN_CLUSTER": "true",
             "KUBECONFIG": str(context.pki(f"{self.name}.kubeconfig")),
-            "PATH": os.pathsep.join([*tool_folders, "/usr/bin", "/bin"]),
+            "PATH": os.pathsep.join([*tool_folders, _SYSTEM_PATH]),
             "REDIS_PASSWORD": context.secrets.value(REDIS_SECRET),
             "ARGOCD_TLS_DATA_PATH": str(context.dir("run", self.name, "tls")),
             "ARGOCD_SSH_DATA_PATH": str(context.dir("run", self.name, "ssh")),
             "ARGOCD_GPG_DATA_PATH": str(context.dir("run", self.name, "gpg-source")),
+            "ARGOCD_GPG_ENABLED": str(_gpg_works(context)).lower(),
             "ARGOCD_GNUPGHOME": str(context.dir("run", self.name, "gnupg")),
             "ARGOCD_PLUGINSOCKFILEPATH": str(context.dir("run", self.name, "plugins")),
             "ARGOCD_ASK_PASS_SOCK": _socket(run / "ask-pass.sock", f"{context.run_id}-{self.name}"),
@@ -66,13 +69,27 @@ class _ArgocdComponent(ProcessComponent):
         )
 
 
+def _fits(path: Path) -> bool:
+    """Whether a Unix socket may have this path (``sockaddr_un``)."""
+    return len(os.fsencode(path)) < _SOCKET_BYTES
+
+
+def _gpg_works(context: Context) -> bool:
+    """Whether signatures can be checked here; the repo-server would otherwise end at its start.
+
+    It runs gpg, which not every machine has, and whose agent keeps its sockets in the key ring's folder.
+    """
+    agent = context.folder / "run" / RepoServer.name / "gnupg" / "S.gpg-agent.browser"
+    return shutil.which("gpg", path=_SYSTEM_PATH) is not None and _fits(agent)
+
+
 def _socket(path: Path, name: str) -> str:
     """Give the address of a Unix socket: a path where it fits into ``sockaddr_un``, else an abstract name (unix(7)).
 
     Other users could connect to an abstract name, as they can to Argo CD's own default below /tmp; what is asked
     for there is given only to who knows the random id of the one request.
     """
-    return str(path) if len(os.fsencode(path)) < _SOCKET_BYTES else f"@gitops-sandbox-{name}"
+    return str(path) if _fits(path) else f"@gitops-sandbox-{name}"
 
 
 def _listens(port: int) -> Observation:
