@@ -9,14 +9,26 @@ from pathlib import Path
 
 from invoke.context import Context
 from invoke.exceptions import Exit
+from rich.console import RenderableType
 from rich.table import Table
 
 from benchmarks import run
 from sandbox.cli.output import Output
 from sandbox.cli.program import product, verb
+from sandbox.cli.session import bring_up, narrated
 from sandbox.core.names import check_choice
+from sandbox.engines import sandboxes
+from sandbox.engines.sandboxes import UpOptions
+from sandbox.gitops.story import tell
+from sandbox.gitops.tenant import Tenant
+from sandbox.gitops.world import World
+from sandbox.report import closing_table, record_svg
+from sandbox.report import narrated as narrated_lines
+from scenarios import catalogue
 
 ROOT = Path(__file__).resolve().parent
+PICTURE = "picture"
+COLUMNS = 112
 
 CHECKS: dict[str, list[list[str]]] = {
     "lint": [
@@ -77,6 +89,27 @@ def bench(_: Context, *, parts: str = "", runs: int = 20, json: bool = False) ->
     output.result(report, table, f"raw data: {path}")
 
 
+@verb(help={"path": "Where the picture goes."})
+def picture(_: Context, *, path: str = "docs/demo.svg") -> None:
+    """Draw the README's picture from a real run of the demo in a sandbox of its own.
+
+    Example: picture
+    """
+    output = Output(as_json=False)
+    began = time.monotonic()
+    access, timeline = bring_up(output, PICTURE, UpOptions())
+    up_seconds = round(time.monotonic() - began, 1)
+    try:
+        with narrated(output) as told:
+            result = tell(catalogue()["core"], World(access, Tenant("core")), told)
+        events = [*timeline.events, *told.events]
+        seconds = {"up": up_seconds, "story": result.seconds}
+        shown: list[RenderableType] = [*narrated_lines(events, COLUMNS), closing_table(result.to_json()["steps"], seconds)]
+        output.note(f"drawn: {record_svg(shown, './inv demo', ROOT / path, width=COLUMNS)}")
+    finally:
+        sandboxes.down(PICTURE)
+
+
 @verb()
 def fix(_: Context) -> None:
     """Format the code and mend what the linter can mend."""
@@ -93,5 +126,5 @@ def lock(_: Context) -> None:
 
 
 namespace = product()
-for _task in (test, bench, fix, lock):
+for _task in (test, bench, picture, fix, lock):
     namespace.add_task(_task)

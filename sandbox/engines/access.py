@@ -75,6 +75,7 @@ class Access:
             "engine": self.engine,
             "kubeconfig": str(self.kubeconfig),
             "state_dir": str(self.folder),
+            "bin_dir": str(self.folder / "bin"),
             "git": {
                 "url": self.git.url,
                 "user": self.git.user,

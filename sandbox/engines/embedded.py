@@ -32,7 +32,7 @@ from sandbox.engines.access import Access, Account
 from sandbox.engines.diagnostics import collect
 from sandbox.engines.driver import bring_up, closure
 from sandbox.engines.records import Record
-from sandbox.toolchain import Tool
+from sandbox.toolchain import Tool, version_set
 
 __all__ = [
     "CAPABILITIES",
@@ -64,6 +64,8 @@ TOOLS = (
     "act",
     "go",
 )
+
+_PEOPLES_TOOLS = ("kubectl", "argocd", "kustomize", "crane")
 
 _UP_SECONDS = 120.0
 _SEED_SECONDS = 120.0
@@ -131,6 +133,7 @@ def bring(record: Record, tools: dict[str, Tool], timeline: Timeline) -> Access:
     """
     _ensure_seed(tools, timeline)
     context = context_of(record, tools)
+    _link_tools(context)
     with _supervised(context) as lease:
         try:
             bring_up(context, components(), Deadline.after(_UP_SECONDS), timeline)
@@ -139,6 +142,15 @@ def bring(record: Record, tools: dict[str, Tool], timeline: Timeline) -> Access:
             raise
         lease.keep()
     return access(record, tools)
+
+
+def _link_tools(context: Context) -> None:
+    """Put the programs that people use beside a sandbox into one folder, for their PATH."""
+    folder = context.dir("bin")
+    for name in _PEOPLES_TOOLS:
+        link = folder / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(context.tools[name].binary())
 
 
 @contextlib.contextmanager
@@ -175,7 +187,7 @@ def _ensure_seed(tools: dict[str, Tool], timeline: Timeline) -> None:
     timeline.record("seed", "starting", "made once for each set of versions")
     root = make_private_dir(cache_root() / "seeds")
     folder = Path(tempfile.mkdtemp(dir=root, prefix=".making."))
-    record = Record("seed", "embedded", f"seed-{folder.name[-8:]}", nodes=1, created=0.0)
+    record = Record("seed", "embedded", f"seed-{folder.name[-8:]}", nodes=1, created=0.0, versions=version_set())
     parts = closure(components(), ["etcd", "kube-controller-manager", "nodes", "kwok"])
     try:
         context = Context(

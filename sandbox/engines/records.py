@@ -16,11 +16,12 @@ from sandbox.core.conditions import Deadline, Observation, met, pending, wait_fo
 from sandbox.core.errors import UsageError
 from sandbox.core.files import make_private_dir, read_json, write_json, writing_errors
 from sandbox.core.folders import sandbox_dir, state_root
+from sandbox.toolchain import version_set
 
 __all__ = ["Record", "exclusive", "known_names"]
 
 _FILE = "sandbox.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Record:
         run_id: Marks every process, container and cluster of it.
         nodes: How many nodes its cluster has.
         created: Unix time in seconds.
+        versions: The set of tool versions that its data was made with (``sandbox.toolchain.version_set``).
         ready: Whether an ``up`` has completed.
     """
 
@@ -41,6 +43,7 @@ class Record:
     run_id: str
     nodes: int
     created: float
+    versions: str
     ready: bool = False
 
     @property
@@ -51,7 +54,7 @@ class Record:
     @classmethod
     def new(cls, name: str, engine: str, nodes: int) -> Self:
         """Describe a sandbox that does not exist yet, and make its folder."""
-        record = cls(name, engine, secrets.token_hex(8), nodes, time.time())
+        record = cls(name, engine, secrets.token_hex(8), nodes, time.time(), version_set())
         make_private_dir(record.folder)
         record.save()
         return record

@@ -18,7 +18,7 @@ from sandbox.engines import embedded
 from sandbox.engines.access import Access
 from sandbox.engines.records import Record, exclusive, known_names
 from sandbox.servers.repositories import list_repositories
-from sandbox.toolchain import Progress, ensure_tools
+from sandbox.toolchain import Progress, ensure_tools, version_set
 
 __all__ = [
     "ENGINES",
@@ -108,6 +108,12 @@ def up(
             raise UsageError(
                 f"sandbox {name} lives on the engine {record.engine}",
                 hint=f"down --name {name} first, or choose another name",
+            )
+        if record.versions != version_set():
+            raise UsageError(
+                f"sandbox {name} was made with other versions of the tools",
+                why="its data can't be carried over",
+                hint=f"down --name {name}, then up again",
             )
         record = record.with_nodes(options.nodes)
         try:

@@ -149,6 +149,8 @@ def add_big_node(world: World) -> Iterator[None]:
     )
     yield
     world.api.delete("v1", "Node", name)
+    # Pods of a node that is gone are nobody's: the garbage collector would let them be for a minute.
+    world.api.delete_all("v1", "Pod", world.dev.namespace)
 
 
 @contextlib.contextmanager

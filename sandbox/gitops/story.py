@@ -162,7 +162,7 @@ class Telling:
         self.steps.append(result)
         if missing:
             result.status, result.reason = "skipped", f"this engine has no {', '.join(sorted(missing))}"
-            self._timeline.record(result.name, "skipped", result.reason)
+            self._timeline.record(result.name, "skipped", f"{result.sentence}: {result.reason}")
             return None
         self._timeline.record(result.name, "starting", result.sentence)
         began = time.monotonic()

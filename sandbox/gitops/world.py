@@ -85,6 +85,8 @@ class World:
                 self.api.merge(API, "Application", name, ARGOCD_NAMESPACE, {"metadata": {"finalizers": None}})
                 self.api.delete(API, "Application", name, ARGOCD_NAMESPACE)
             self.api.delete("v1", "Namespace", name)
+            # The namespace controller first looks five seconds later; pods that it finds cost sixteen more.
+            self.api.delete_all("v1", "Pod", name)
         self._delete_project()
         wait_for(
             lambda: self._gone(namespaces),

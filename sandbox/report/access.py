@@ -66,7 +66,11 @@ def access_commands(access: Json) -> list[Command]:
         access: The object of ``up --json`` or ``status --json``.
     """
     registry, git, argocd = access["registry"], access["git"], access["argocd"]
-    commands = [
+    commands = []
+    if bin_dir := access.get("bin_dir"):
+        path = f"PATH={shlex.quote(bin_dir)}:$PATH"
+        commands.append(Command("kubectl, argocd, crane and kustomize of these versions", ("export", path)))
+    commands += [
         Command("kubectl, in this shell", ("export", f"KUBECONFIG={shlex.quote(access['kubeconfig'])}")),
         Command("what Argo CD deploys", ("kubectl", "get", "applications", "--namespace", "argocd")),
     ]

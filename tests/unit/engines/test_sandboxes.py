@@ -44,7 +44,7 @@ def test_the_command_lines_values_are_checked_and_nothing_means_the_default() ->
 
 
 def test_a_sandbox_stays_on_its_engine(state: Path) -> None:
-    record = Record("box", "kind", "unit", 1, 0.0, ready=True)
+    record = Record("box", "kind", "unit", 1, 0.0, "versions", ready=True)
     (state / "box").mkdir(parents=True)
     record.save()
     with pytest.raises(UsageError, match="lives on the engine kind"):
