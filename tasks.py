@@ -27,6 +27,7 @@ from sandbox.report import narrated as narrated_lines
 from scenarios import catalogue
 
 ROOT = Path(__file__).resolve().parent
+PROGRAMS = Path(sys.executable).parent
 PICTURE = "picture"
 COLUMNS = 112
 
@@ -35,17 +36,17 @@ CHECKS: dict[str, list[list[str]]] = {
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
         ["mypy"],
-        ["importlinter.cli", "lint"],
+        ["lint-imports"],
     ],
     "unit": [["pytest", "tests/unit"]],
     "integration": [["pytest", "tests/integration"]],
     "e2e": [["pytest", "tests/e2e"]],
 }
-"""What `test` runs, in this order: module and arguments of each."""
+"""What `test` runs, in this order: program and arguments of each."""
 
 
 @verb(
-    positional=["suite"],
+    words="suite",
     help={"suite": f"Only this one: {', '.join(CHECKS)}.", "select": "Only tests whose name matches (pytest -k)."},
 )
 def test(_: Context, suite: str = "", select: str = "") -> None:
@@ -57,8 +58,12 @@ def test(_: Context, suite: str = "", select: str = "") -> None:
     for each in suites:
         for words in CHECKS[each]:
             began = time.monotonic()
-            command = [sys.executable, "-m", *words, *(["-k", select] if select and words[0] == "pytest" else [])]
-            print(f"==> {' '.join(command[2:])}", flush=True)  # noqa: T201  # says which check speaks
+            command = [
+                str(PROGRAMS / words[0]),
+                *words[1:],
+                *(["-k", select] if select and words[0] == "pytest" else []),
+            ]
+            print(f"==> {' '.join(words)}", flush=True)  # noqa: T201  # says which check speaks
             done = subprocess.run(command, cwd=ROOT, check=False)
             print(f"    {time.monotonic() - began:.1f} s", flush=True)  # noqa: T201
             if done.returncode:
@@ -104,7 +109,10 @@ def picture(_: Context, *, path: str = "docs/demo.svg") -> None:
             result = tell(catalogue()["core"], World(access, Tenant("core")), told)
         events = [*timeline.events, *told.events]
         seconds = {"up": up_seconds, "story": result.seconds}
-        shown: list[RenderableType] = [*narrated_lines(events, COLUMNS), closing_table(result.to_json()["steps"], seconds)]
+        shown: list[RenderableType] = [
+            *narrated_lines(events, COLUMNS),
+            closing_table(result.to_json()["steps"], seconds),
+        ]
         output.note(f"drawn: {record_svg(shown, './inv demo', ROOT / path, width=COLUMNS)}")
     finally:
         sandboxes.down(PICTURE)
@@ -114,7 +122,7 @@ def picture(_: Context, *, path: str = "docs/demo.svg") -> None:
 def fix(_: Context) -> None:
     """Format the code and mend what the linter can mend."""
     for words in (["ruff", "check", "--fix", "."], ["ruff", "format", "."]):
-        subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=False)
+        subprocess.run([str(PROGRAMS / words[0]), *words[1:]], cwd=ROOT, check=False)
 
 
 @verb()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import itertools
 import re
 import signal
 import sys
@@ -32,10 +33,12 @@ class _TerminatedError(BaseException):
     """SIGTERM came: like Ctrl-C, what was begun is undone on the way out."""
 
 
-def verb(**options: Any) -> Callable[[Callable[P, None]], Any]:
+def verb(*, words: str = "", **options: Any) -> Callable[[Callable[P, None]], Any]:
     """Mark a function as an Invoke task whose errors are for people.
 
     Args:
+        words: The argument that words right behind the verb are for, joined by commas: `scenario core`
+            means `scenario --names core`. Invoke itself knows no positional argument that may be left out.
         **options: As for ``invoke.task``.
     """
 
@@ -58,7 +61,9 @@ def verb(**options: Any) -> Callable[[Callable[P, None]], Any]:
                 # The reader of our output went away, as `| head` does; there is nobody left to tell.
                 raise Exit(code=1) from None
 
-        return task(**options)(guarded)
+        made = task(**options)(guarded)
+        made.words = words
+        return made
 
     return decorate
 
@@ -94,6 +99,7 @@ class _Program(Program):
             self.create_config()
             self.parse_core(argv)
             self.parse_collection()
+            self.core.unparsed = self._with_words_named(self.core.unparsed)
             self.parse_tasks()
             self.parse_cleanup()
             self.update_config()
@@ -105,6 +111,21 @@ class _Program(Program):
             if error.message:
                 print(error.message, file=sys.stderr)  # noqa: T201
             sys.exit(error.code)
+
+    def _with_words_named(self, given: list[str]) -> list[str]:
+        """Give words right behind a verb to the argument that they are for."""
+        known = self.collection.task_names
+        named: list[str] = []
+        rest = list(given)
+        while rest:
+            name = rest.pop(0)
+            named.append(name)
+            flag = getattr(self.collection[name], "words", "") if name in known else ""
+            words = list(itertools.takewhile(lambda word: not word.startswith("-") and word not in known, rest))
+            if flag and words:
+                named += [f"--{flag}", ",".join(words)]
+                del rest[: len(words)]
+        return named
 
     def _explained(self, error: ParseError) -> str:
         """Name the closest task where the user mistyped one; Invoke's own words otherwise."""

@@ -107,8 +107,8 @@ def scenarios(_: Context, *, json: bool = False) -> None:
 
 
 @verb(
-    positional=["names"],
-    help={"names": "Which scenarios, joined by commas.", "all": "All of them.", "name": NAME_HELP, "json": JSON_HELP},
+    words="names",
+    help={"names": "Which scenarios.", "all": "All of them.", "name": NAME_HELP, "json": JSON_HELP},
 )
 def scenario(_: Context, names: str = "", *, all: bool = False, name: str = DEFAULT_NAME, json: bool = False) -> None:  # noqa: A002  # the flag's name
     """Tell stories in a sandbox; it is brought up if need be.
@@ -137,9 +137,9 @@ def all_passed(results: list[StoryResult]) -> bool:
 
 
 @verb(
-    positional=["names"],
+    words="names",
     help={
-        "names": "Which sabotages, joined by commas.",
+        "names": "Which sabotages.",
         "all": "All.",
         "scenario": "Of which story.",
         "name": NAME_HELP,

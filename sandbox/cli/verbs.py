@@ -66,7 +66,7 @@ def status(_: Context, *, name: str = DEFAULT_NAME, all: bool = False, json: boo
     output.result(one, status_table(one))
 
 
-@verb(positional=["component"], help={"component": "Which component; all are named when left out.", "name": NAME_HELP})
+@verb(words="component", help={"component": "Which component; all are named when left out.", "name": NAME_HELP})
 def logs(_: Context, component: str = "", *, name: str = DEFAULT_NAME, lines: int = 40) -> None:
     """Show the end of a component's log.
 
