@@ -6,10 +6,17 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
+import hypothesis
 import pytest
 
 from sandbox.core.conditions import Deadline
 from sandbox.core.processes import end_marked
+
+# A machine that is busy with other things must fail no test: time is measured by `bench`.
+hypothesis.settings.register_profile(
+    "sandbox", max_examples=60, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("sandbox")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.core.errors import UnavailableError
@@ -22,7 +22,6 @@ OBJECTS = st.recursive(
     max_leaves=12,
 )
 MANIFESTS = st.dictionaries(NAMES, OBJECTS, min_size=1, max_size=4).map(lambda spec: {"kind": "A", "spec": spec})
-QUICK = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 
 
 def with_defaults(said: Any) -> Any:
@@ -62,20 +61,17 @@ def changed(said: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 
 @given(MANIFESTS)
-@QUICK
 def test_an_object_equals_itself_with_whatever_the_server_added(said: dict[str, Any]) -> None:
     assert difference(said, said) is None
     assert difference(said, with_defaults(said)) is None
 
 
 @given(MANIFESTS)
-@QUICK
 def test_what_the_server_drops_because_it_is_empty_is_no_difference(said: dict[str, Any]) -> None:
     assert difference(said, without_empty(said)) is None
 
 
 @given(MANIFESTS, LEAVES, st.data())
-@QUICK
 def test_any_change_of_what_was_said_is_found(said: dict[str, Any], value: Any, data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(list(places(said))))
     before = said
@@ -87,7 +83,6 @@ def test_any_change_of_what_was_said_is_found(said: dict[str, Any], value: Any, 
 
 
 @given(MANIFESTS, st.data())
-@QUICK
 def test_a_field_that_is_missing_is_found(said: dict[str, Any], data: st.DataObject) -> None:
     path = data.draw(st.sampled_from(list(places(said))))
     value: Any = said
