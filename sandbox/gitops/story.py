@@ -36,8 +36,10 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
-WITHIN = 15.0
-"""Seconds that a verdict has, unless the step says otherwise: a push is live in well under one."""
+WITHIN = 30.0
+"""Seconds that a verdict has: a push is live in well under one, a machine may be busy."""
+UNDER_SABOTAGE = 8.0
+"""Seconds that a verdict has which is meant not to come true: many times what it takes otherwise."""
 LASTING = 0.3
 """Seconds that a verdict must stay true, so that no passing moment counts."""
 
@@ -154,6 +156,7 @@ class Telling:
         self._timeline = timeline
         self._sabotage = sabotage
         self._mending = mending
+        self._within = WITHIN
         self._by_verdict = False
         self.steps: list[StepResult] = []
 
@@ -169,6 +172,7 @@ class Telling:
         self._by_verdict = False
         try:
             if self._sabotage is not None and self._sabotage.step == result.name:
+                self._within = UNDER_SABOTAGE
                 self._mending.enter_context(self._sabotage.wreck(world))
             done = act()
         except SandboxError as error:
@@ -214,7 +218,7 @@ class Telling:
         self._by_verdict = True
         seen = wait_for(
             look,
-            Deadline.after(WITHIN),
+            Deadline.after(self._within),
             wanted=wanted,
             hint=f"logs: {world.access.folder / 'logs'}",
             wake=world.changed,
