@@ -196,7 +196,7 @@ def pipeline(_: Context, path: str, *, name: str = DEFAULT_NAME, json: bool = Fa
     run = run_own(access, Path(path), output.note)
     table = Table("step", "status", "seconds", box=None, pad_edge=False)
     for each in run.steps:
-        table.add_row(str(each["name"]), str(each["status"]), str(each["seconds"]))
+        table.add_row(str(each["name"]), str(each["status"]), f"{each['seconds']:.2f}")
     output.result({**run.to_json(), "log": str(access.runs / run.id / "log.txt")}, table)
     if run.status != "passed":
         raise SandboxError(

@@ -63,7 +63,7 @@ def run_own(access: Access, path: Path, say: Callable[[str], None]) -> Run:
         for step in run.steps:
             if str(step["name"]) not in told:
                 told.add(str(step["name"]))
-                say(f"{step['status']:8} {step['name']} ({step['seconds']} s)")
+                say(f"{step['status']:8} {step['name']} ({step['seconds']:.2f} s)")
         return met(run.status) if run.finished else pending(f"run {run.id} is {run.status}")
 
     wait_for(ended, Deadline.after(_SECONDS), wanted=f"the workflow of {path.name} to end", hint=str(access.runs))
