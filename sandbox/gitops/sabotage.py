@@ -1,8 +1,8 @@
 """Ways to break a system on purpose; stories name those under which they must fail.
 
-Each is a context: entered just before a step, left when the story has ended, so that the next
-story finds the sandbox whole. What belongs to the story's own tenant needs no mending: it is
-cleared with the tenant.
+Each is a context: entered just before a step, left when the story has ended, also when the user
+interrupts it, so that the next story finds the sandbox whole. What belongs to the story's own
+tenant needs no mending: it is cleared with the tenant.
 """
 
 from __future__ import annotations
@@ -57,8 +57,10 @@ def wrong_git_password(world: World) -> Iterator[None]:
             },
         }
     )
-    yield
-    world.api.delete("v1", "Secret", name, ARGOCD_NAMESPACE)
+    try:
+        yield
+    finally:
+        world.api.delete("v1", "Secret", name, ARGOCD_NAMESPACE)
 
 
 @contextlib.contextmanager
@@ -72,8 +74,10 @@ def wrong_webhook_secret(world: World) -> Iterator[None]:
         world.api.merge("v1", "Secret", "argocd-secret", ARGOCD_NAMESPACE, {"data": {key: value}})
 
     expect(base64.b64encode(new_password().encode()).decode())
-    yield
-    expect(right)
+    try:
+        yield
+    finally:
+        expect(right)
 
 
 def _edit_workflow(world: World, old: str, new: str) -> None:
@@ -128,10 +132,12 @@ def push_to_fork(world: World) -> Iterator[None]:
     create_repository(world.access.repositories, fork)
     copy, upstream = world.environment.copy, world.environment.url
     copy.set_remote(upstream.replace(world.tenant.environment, fork))
-    copy.push()
-    yield
-    copy.set_remote(upstream)
-    delete_repository(world.access.repositories, fork)
+    try:
+        copy.push()
+        yield
+    finally:
+        copy.set_remote(upstream)
+        delete_repository(world.access.repositories, fork)
 
 
 @contextlib.contextmanager
@@ -147,10 +153,12 @@ def add_big_node(world: World) -> Iterator[None]:
             "status": {"capacity": capacity, "allocatable": capacity},
         }
     )
-    yield
-    world.api.delete("v1", "Node", name)
-    # Pods of a node that is gone are nobody's: the garbage collector would let them be for a minute.
-    world.api.delete_all("v1", "Pod", world.dev.namespace)
+    try:
+        yield
+    finally:
+        world.api.delete("v1", "Node", name)
+        # Pods of a node that is gone are nobody's: the garbage collector would let them be for a minute.
+        world.api.delete_all("v1", "Pod", world.dev.namespace)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self, cast
+
+import pytest
+
+from sandbox.core.conditions import Observation, met, pending
+from sandbox.core.errors import ConditionFailedError, UnavailableError
+from sandbox.core.timeline import Timeline
+from sandbox.gitops import story as subject
+from sandbox.gitops.story import Sabotage, StoryResult, Telling, step, story, survived, tell
+from sandbox.gitops.world import World
+
+
+@dataclass
+class Way:
+    """What a telling asks of the way into a sandbox."""
+
+    engine: str = "embedded"
+    capabilities: frozenset[str] = frozenset({"cluster"})
+    folder: Path = Path("/nowhere")
+
+
+@dataclass
+class SmallWorld:
+    """A world without a cluster: what happens in it stands in a list."""
+
+    access: Way = field(default_factory=Way)
+    changed: threading.Event = field(default_factory=threading.Event)
+    happened: list[str] = field(default_factory=list)
+    telling: Telling = field(init=False)
+
+    def __enter__(self) -> Self:
+        """Begin."""
+        self.happened.append("entered")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End."""
+        self.happened.append("left")
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
+    monkeypatch.setattr(subject, "WITHIN", 0.02)
+    monkeypatch.setattr(subject, "UNDER_SABOTAGE", 0.02)
+    monkeypatch.setattr(subject, "LASTING", 0.0)
+    return SmallWorld()
+
+
+def doing(name: str, look: Callable[[], Observation] = met, act: Callable[[], None] = lambda: None) -> Any:
+    """Make a step that says that it was taken, acts, and demands."""
+
+    def taken(world: World) -> str:
+        cast(SmallWorld, world).happened.append(name)
+        act()
+        world.telling.then(world, f"{name} to hold", look)
+        world.telling.evidence(proof=name)
+        return name
+
+    taken.__name__ = name
+    return step(f"It does {name}.")(taken)
+
+
+def told(
+    world: SmallWorld, *steps: Any, sabotage: Sabotage | None = None, timeline: Timeline | None = None
+) -> StoryResult:
+    @story(sabotages=())
+    def some_story(world: World) -> None:
+        """Tell of steps.
+
+        And more.
+        """
+        for take in steps:
+            take(world)
+
+    assert (some_story.name, some_story.summary) == ("some-story", "Tell of steps.")
+    return tell(some_story, cast(World, world), timeline or Timeline(), sabotage)
+
+
+def wrecking(happened: list[str], before: str) -> Sabotage:
+    @contextlib.contextmanager
+    def wreck(world: World) -> Iterator[None]:
+        del world
+        happened.append("wrecked")
+        try:
+            yield
+        finally:
+            happened.append("mended")
+
+    return Sabotage("wreck", before, "It is wrecked.", wreck)
+
+
+def test_a_story_whose_steps_all_hold_passes_with_their_evidence(world: SmallWorld) -> None:
+    timeline = Timeline()
+    result = told(world, doing("one"), doing("two_more"), timeline=timeline)
+    assert result.passed
+    assert [(one.name, one.status, one.evidence) for one in result.steps] == [
+        ("one", "passed", {"proof": "one"}),
+        ("two-more", "passed", {"proof": "two_more"}),
+    ]
+    assert world.happened == ["entered", "one", "two_more", "left"]
+    assert [event.what for event in timeline.events] == ["starting", "proved", "passed"] * 2
+    assert result.to_json()["skipped"] == []
+
+
+def test_a_story_ends_at_the_first_step_that_does_not_hold(world: SmallWorld) -> None:
+    result = told(world, doing("one", lambda: pending("not at all")), doing("two"))
+    assert not result.passed
+    assert result.error is not None
+    assert (result.error.step, result.error.by_verdict, result.error.exit_code) == ("one", True, 1)
+    assert "one to hold" in result.error.what
+    assert [one.status for one in result.steps] == ["failed"]
+    assert world.happened == ["entered", "one", "left"]
+
+
+def test_what_is_true_for_a_moment_only_does_not_hold(world: SmallWorld) -> None:
+    looks = iter([met("there")])
+    result = told(world, doing("one", lambda: next(looks, pending("gone again"))))
+    assert result.error is not None
+    assert "did not last" in result.error.what
+
+
+def test_an_action_that_breaks_is_no_verdict(world: SmallWorld) -> None:
+    def act() -> None:
+        raise UnavailableError("git is missing", why="somebody removed it")
+
+    result = told(world, doing("one", act=act))
+    assert result.error is not None
+    assert not result.error.by_verdict
+    assert result.error.why == "somebody removed it"
+    # A verdict that held before does not make a later break one.
+    result = told(world, doing("one"), doing("two", act=act))
+    assert result.error is not None
+    assert (result.error.step, result.error.by_verdict) == ("two", False)
+
+
+def test_a_step_that_the_engine_can_not_show_is_skipped_and_counted(world: SmallWorld) -> None:
+    @step("It needs containers.", needs=frozenset({"cluster", "containers"}))
+    def needy(world: World) -> None:
+        pytest.fail(f"taken in {world}")
+
+    result = told(world, doing("one"), needy, doing("two"))
+    assert result.passed
+    assert [one.status for one in result.steps] == ["passed", "skipped", "passed"]
+    assert result.to_json()["skipped"] == [{"name": "needy", "reason": "this engine has no containers"}]
+
+
+def test_a_sabotage_wrecks_just_before_its_step_and_is_mended_at_the_end(world: SmallWorld) -> None:
+    sabotage = wrecking(world.happened, before="two")
+    result = told(world, doing("one"), doing("two", lambda: pending("wrecked")), doing("three"), sabotage=sabotage)
+    assert world.happened == ["entered", "one", "wrecked", "two", "left", "mended"]
+    assert survived(result, sabotage) is None
+
+
+def test_a_story_that_does_not_notice_its_sabotage_is_found_out(world: SmallWorld) -> None:
+    sabotage = wrecking(world.happened, before="one")
+    assert survived(told(world, doing("one"), sabotage=sabotage), sabotage) == "the story passed all the same"
+    late = told(world, doing("one"), doing("two", lambda: pending("late")), sabotage=sabotage)
+    assert (survived(late, sabotage) or "").startswith("it failed at two instead")
+
+    def act() -> None:
+        raise ConditionFailedError("no way")
+
+    broken = told(world, doing("one", act=act), sabotage=sabotage)
+    assert (survived(broken, sabotage) or "").startswith("an action broke before any verdict was reached")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
+def test_an_interrupt_ends_the_story_and_mends_what_was_wrecked(world: SmallWorld, error: type[BaseException]) -> None:
+    def act() -> None:
+        raise error
+
+    with pytest.raises(error):
+        told(world, doing("one", act=act), sabotage=wrecking(world.happened, before="one"))
+    assert world.happened == ["entered", "wrecked", "one", "left", "mended"]
+    assert world.telling.steps[0].status == "failed"
