@@ -47,8 +47,8 @@ class Output:
         self.console.print(text, style="dim")
 
     def error(self, error: SandboxError) -> None:
-        """Say what happened, why, and what to do next."""
-        if self.as_json:
+        """Say what happened, why, and what to do next; as the JSON object too where no result was given."""
+        if self.as_json and not error.reported:
             print(json.dumps({"error": {"what": error.what, "why": error.why, "next": error.hint}}))  # noqa: T201
         console = Console(stderr=True, highlight=False)
         console.print(f"[bold red]error:[/] {_escaped(error.what)}")

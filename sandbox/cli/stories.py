@@ -82,8 +82,14 @@ def _raise_failures(results: list[StoryResult], access: Access) -> None:
     failures = [result.error for result in results if result.error is not None]
     if failures:
         folder = sandboxes.diagnose(access.name)
-        failures[0].hint = f"{failures[0].hint}; everything that was there to see: {folder}"
-        raise failures[0]
+        failures[0].hint = "; ".join(filter(None, [failures[0].hint, f"everything that was there to see: {folder}"]))
+        raise _reported(failures[0])
+
+
+def _reported(error: SandboxError) -> SandboxError:
+    """Mark an error as told by the result on stdout already, which holds one JSON object only."""
+    error.reported = True
+    return error
 
 
 @verb(help={"json": JSON_HELP})
@@ -180,7 +186,9 @@ def sabotage(
     survivors = [row["name"] for row in rows if not row["noticed"]]
     output.result({"passed": not survivors, "sabotages": rows}, table)
     if survivors:
-        raise SandboxError(f"the story {scenario} does not notice: {', '.join(survivors)}", why="a check is broken")
+        raise _reported(
+            SandboxError(f"the story {scenario} does not notice: {', '.join(survivors)}", why="a check is broken")
+        )
 
 
 @verb(
@@ -199,6 +207,5 @@ def pipeline(_: Context, path: str, *, name: str = DEFAULT_NAME, json: bool = Fa
         table.add_row(str(each["name"]), str(each["status"]), f"{each['seconds']:.2f}")
     output.result({**run.to_json(), "log": str(access.runs / run.id / "log.txt")}, table)
     if run.status != "passed":
-        raise SandboxError(
-            f"the workflow {run.status}", why=run.reason, hint=f"read {access.runs / run.id / 'log.txt'}"
-        )
+        log = access.runs / run.id / "log.txt"
+        raise _reported(SandboxError(f"the workflow {run.status}", why=run.reason, hint=f"read {log}"))

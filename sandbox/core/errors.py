@@ -21,9 +21,13 @@ class SandboxError(Exception):
         what: One sentence that says what happened.
         why: The cause as far as it is known.
         hint: What to do next; a command that can be pasted where there is one.
+
+    Attributes:
+        reported: Whether the result that was given already tells of it.
     """
 
     exit_code = 1
+    reported = False
 
     def __init__(self, what: str, *, why: str = "", hint: str = "") -> None:
         super().__init__(what)

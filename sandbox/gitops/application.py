@@ -53,6 +53,7 @@ class Application:
         self._repository = repository
         self._path = repository.overlay(environment)
         self._desired = functools.lru_cache(maxsize=16)(self._render)
+        self._synced: set[tuple[str, Moment]] = set()
 
     def read(self) -> dict[str, Any] | None:
         """Give the Application as it is; None when there is none."""
@@ -87,15 +88,11 @@ class Application:
         application = self.read()
         if application is None:
             return pending(f"there is no Application {self.name}")
-        operation = application.get("status", {}).get("operationState") or {}
-        synced = (operation.get("syncResult") or {}).get("revision")
-        if synced != revision:
-            return pending(f"the last sync was of {str(synced)[:8]}{_troubles(application)}")
-        if operation.get("phase") != "Succeeded":
-            return pending(f"the sync of {revision[:8]} is {operation.get('phase')}: {operation.get('message', '')}")
-        # Its end, not its begin: an operation that is being retried takes up a newer commit and keeps its begin.
-        if not since.precedes(operation.get("finishedAt")):
-            return pending(f"the sync of {revision[:8]} is older than the action, of {operation.get('finishedAt')}")
+        # That it was synced stays true when a newer operation runs, as after one more look at a drift already healed.
+        if (revision, since) not in self._synced:
+            if waiting := _unsynced(application, revision, since):
+                return pending(waiting)
+            self._synced.add((revision, since))
         return self.content(revision)
 
     def content(self, revision: str) -> Observation:
@@ -197,6 +194,20 @@ class Application:
     def history(self) -> list[dict[str, Any]]:
         """Give Argo CD's record of what it has deployed, oldest first."""
         return list(((self.read() or {}).get("status", {})).get("history") or ())
+
+
+def _unsynced(application: dict[str, Any], revision: str, since: Moment) -> str | None:
+    """Say why the last operation is no completed sync of a commit since then; None when it is."""
+    operation = application.get("status", {}).get("operationState") or {}
+    synced = (operation.get("syncResult") or {}).get("revision")
+    if synced != revision:
+        return f"the last sync was of {str(synced)[:8]}{_troubles(application)}"
+    if operation.get("phase") != "Succeeded":
+        return f"the sync of {revision[:8]} is {operation.get('phase')}: {operation.get('message', '')}"
+    # Its end, not its begin: an operation that is being retried takes up a newer commit and keeps its begin.
+    if not since.precedes(operation.get("finishedAt")):
+        return f"the sync of {revision[:8]} is older than the action, of {operation.get('finishedAt')}"
+    return None
 
 
 def _troubles(application: dict[str, Any]) -> str:
