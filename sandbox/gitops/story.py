@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sandbox.core.conditions import Deadline, Observation, State, hold, wait_for
-from sandbox.core.errors import ConditionFailedError, SandboxError
+from sandbox.core.errors import ConditionFailedError, DeadlineError, SandboxError
 from sandbox.core.timeline import Timeline
 from sandbox.gitops.world import World
 
@@ -177,7 +177,9 @@ class Telling:
             done = act()
         except SandboxError as error:
             result.status, result.reason = "failed", str(error)
-            raise StoryFailedError(result.name, error, by_verdict=self._by_verdict) from error
+            # A server that does not answer while a verdict looks is no verdict.
+            told = isinstance(error, ConditionFailedError | DeadlineError)
+            raise StoryFailedError(result.name, error, by_verdict=self._by_verdict and told) from error
         except BaseException as error:
             result.status, result.reason = "failed", repr(error)
             raise
