@@ -1,0 +1,67 @@
+"""A story that passes under its own sabotage is a broken check: each is broken on purpose, and must notice."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+
+import pytest
+
+from sandbox.core.timeline import Timeline
+from sandbox.engines import sandboxes
+from sandbox.engines.access import Access
+from sandbox.gitops.story import Sabotage, Story, survived, tell
+from sandbox.gitops.tenant import Tenant
+from sandbox.gitops.world import World
+from scenarios import catalogue
+from tests.e2e.support import User
+
+BREAKS = [(story, sabotage) for story in catalogue().values() for sabotage in story.sabotages]
+IDS = [f"{story.name}-{sabotage.name}" for story, sabotage in BREAKS]
+
+SHARED = {"git-password-wrong", "webhook-secret-wrong", "big-node"}
+"""Sabotages that reach beyond their story's own tenant."""
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture(scope="module")
+def access(user: User) -> Access:
+    del user
+    return sandboxes.up("sabotage", sandboxes.UpOptions(), Timeline())
+
+
+def steps_of(story: Story) -> set[str]:
+    """Give the steps of a story's module, as its source names them."""
+    tree = ast.parse(inspect.getsource(sys.modules[story.play.__module__]))
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    return {
+        function.name.replace("_", "-")
+        for function in functions
+        if any(isinstance(mark, ast.Call) and ast.unparse(mark.func) == "step" for mark in function.decorator_list)
+    }
+
+
+@pytest.mark.parametrize(("story", "sabotage"), BREAKS, ids=IDS)
+def test_a_story_fails_at_the_step_that_is_sabotaged(access: Access, story: Story, sabotage: Sabotage) -> None:
+    # A tenant of its own: nothing has to be cleared first.
+    result = tell(story, World(access, Tenant(sabotage.name)), Timeline(), sabotage)
+    reason = survived(result, sabotage)
+    assert reason is None, f"{reason}\n{result.error}"
+
+
+@pytest.mark.parametrize("story", catalogue().values(), ids=catalogue())
+def test_every_step_of_a_story_has_a_sabotage(story: Story) -> None:
+    broken = {sabotage.step for sabotage in story.sabotages}
+    assert steps_of(story) == broken
+
+
+def test_the_sandbox_is_whole_again_after_every_sabotage_that_reaches_beyond_its_story(access: Access) -> None:
+    core, world = catalogue()["core"], World(access, Tenant("whole-again"))
+    for sabotage in core.sabotages:
+        if sabotage.name in SHARED:
+            with sabotage.wreck(world):
+                pass
+    result = tell(core, world, Timeline())
+    assert result.passed, result.error
