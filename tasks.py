@@ -14,8 +14,9 @@ from rich.table import Table
 
 from benchmarks import run
 from sandbox.cli.output import Output
-from sandbox.cli.program import product, verb
+from sandbox.cli.program import product
 from sandbox.cli.session import bring_up, narrated
+from sandbox.cli.verb import verb
 from sandbox.core.names import check_choice
 from sandbox.engines import sandboxes
 from sandbox.engines.sandboxes import UpOptions

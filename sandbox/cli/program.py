@@ -3,78 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import functools
 import itertools
 import re
 import signal
 import sys
-from collections.abc import Callable
-from types import FrameType
-from typing import Any, ParamSpec
 
 from invoke.collection import Collection
 from invoke.exceptions import CollectionNotFound, Exit, ParseError
 from invoke.program import Program
-from invoke.tasks import task
 
 import sandbox
-from sandbox.cli.output import Output
-from sandbox.core.errors import SandboxError
+from sandbox.cli import stories, tooling, verbs
+from sandbox.cli.verb import INTERRUPTED, terminate
 
-__all__ = ["main", "verb"]
+__all__ = ["main", "product"]
 
-P = ParamSpec("P")
 WRONG_USE = 2
 _NO_SUCH_TASK = re.compile(r"No idea what '(.*)' is!")  # invoke.parser.parser
-_INTERRUPTED, _TERMINATED = 130, 143
-
-
-class _TerminatedError(BaseException):
-    """SIGTERM came: like Ctrl-C, what was begun is undone on the way out."""
-
-
-def verb(*, words: str = "", **options: Any) -> Callable[[Callable[P, None]], Any]:
-    """Mark a function as an Invoke task whose errors are for people.
-
-    Args:
-        words: The argument that words right behind the verb are for, joined by commas: `scenario core`
-            means `scenario --names core`. Invoke itself knows no positional argument that may be left out.
-        **options: As for ``invoke.task``.
-    """
-
-    def decorate(function: Callable[P, None]) -> Any:
-        @functools.wraps(function)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-            output = Output(as_json=bool(kwargs.get("json", False)))
-            try:
-                function(*args, **kwargs)
-            except SandboxError as error:
-                output.error(error)
-                raise Exit(code=error.exit_code) from None
-            except KeyboardInterrupt:
-                output.error(_interrupted("interrupted"))
-                raise Exit(code=_INTERRUPTED) from None
-            except _TerminatedError:
-                output.error(_interrupted("told to end (SIGTERM)"))
-                raise Exit(code=_TERMINATED) from None
-            except BrokenPipeError:
-                # The reader of our output went away, as `| head` does; there is nobody left to tell.
-                raise Exit(code=1) from None
-
-        made = task(**options)(guarded)
-        made.words = words
-        return made
-
-    return decorate
-
-
-def _interrupted(what: str) -> SandboxError:
-    return SandboxError(what, why="what this command had begun is ended", hint="run it again, or: down")
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise _TerminatedError
 
 
 class _Program(Program):
@@ -92,7 +37,7 @@ class _Program(Program):
         try:
             super().run(argv, exit=False) if not exit else self._run(argv)
         except KeyboardInterrupt:
-            sys.exit(_INTERRUPTED)
+            sys.exit(INTERRUPTED)
 
     def _run(self, argv: list[str] | None) -> None:
         try:
@@ -139,8 +84,6 @@ class _Program(Program):
 
 def product() -> Collection:
     """Give the verbs of the product, for a checkout's ``tasks.py`` and for the installed program."""
-    from sandbox.cli import stories, tooling, verbs  # noqa: PLC0415  # they import ``verb`` from here
-
     collection = Collection()
     for module in (verbs, stories, tooling):
         for found in Collection.from_module(module).tasks.values():
@@ -150,7 +93,7 @@ def product() -> Collection:
 
 def main() -> None:
     """Run the command line."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, terminate)
     _Program(
         name="gitops-sandbox",
         binary="inv" if "--search-root" in sys.argv else "gitops-sandbox",

@@ -11,8 +11,8 @@ from rich.table import Table
 
 import scenarios as catalogue_package
 from sandbox.cli.output import Output
-from sandbox.cli.program import verb
 from sandbox.cli.session import DEFAULT_NAME, bring_up, narrated
+from sandbox.cli.verb import verb
 from sandbox.cli.verbs import ENGINE_HELP, JSON_HELP, NAME_HELP, NODES_HELP, PROVIDER_HELP
 from sandbox.core.errors import SandboxError, UsageError
 from sandbox.core.names import check_choice

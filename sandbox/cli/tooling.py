@@ -6,7 +6,7 @@ from invoke.context import Context
 from rich.table import Table
 
 from sandbox.cli.output import Output
-from sandbox.cli.program import verb
+from sandbox.cli.verb import verb
 from sandbox.cli.verbs import JSON_HELP, PROVIDER_HELP
 from sandbox.toolchain import ensure_tools
 from sandbox.toolchain.inventory import HEADINGS, tool_names, tools_json, tools_table, verify_tools

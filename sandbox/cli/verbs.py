@@ -7,8 +7,8 @@ from pathlib import Path
 from invoke.context import Context
 
 from sandbox.cli.output import Output
-from sandbox.cli.program import verb
 from sandbox.cli.session import DEFAULT_NAME, bring_up
+from sandbox.cli.verb import verb
 from sandbox.core.errors import UsageError
 from sandbox.core.names import check_choice
 from sandbox.engines import sandboxes

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import threading
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable
+from typing import Any, ParamSpec, Self
 
 from sandbox.components.kube import KubeApi, Watch
 from sandbox.components.pki import ARGOCD_NAMESPACE
@@ -14,13 +16,13 @@ from sandbox.gitops.cluster import Cluster
 from sandbox.gitops.pipeline import Pipeline
 from sandbox.gitops.registry import RegistryView
 from sandbox.gitops.repositories import EnvironmentRepo, SourceRepo
+from sandbox.gitops.telling import Telling
 from sandbox.gitops.tenant import ENVIRONMENTS, Tenant
 from sandbox.servers.repositories import delete_repository
 
-if TYPE_CHECKING:
-    from sandbox.gitops.story import Telling
-
 __all__ = ["World"]
+
+P = ParamSpec("P")
 
 _CLEAR_SECONDS = 60.0
 
@@ -59,13 +61,18 @@ class World:
         """Give evidence for the step that is being taken."""
         self.telling.evidence(**items)
 
-    def then(self, wanted: str, condition: Any, *arguments: Any) -> Observation:
+    def then(
+        self, wanted: str, condition: Callable[P, Observation], *arguments: P.args, **options: P.kwargs
+    ) -> Observation:
         """Demand that something comes true soon and stays so; see ``Telling.then``."""
-        return self.telling.then(self, wanted, condition, *arguments)
+        look = functools.partial(condition, *arguments, **options)
+        return self.telling.then(wanted, look, wake=self.changed, hint=f"logs: {self.access.folder / 'logs'}")
 
-    def check(self, wanted: str, condition: Any, *arguments: Any) -> Observation:
+    def check(
+        self, wanted: str, condition: Callable[P, Observation], *arguments: P.args, **options: P.kwargs
+    ) -> Observation:
         """Demand that something is so, now; see ``Telling.check``."""
-        return self.telling.check(wanted, condition, *arguments)
+        return self.telling.check(wanted, functools.partial(condition, *arguments, **options))
 
     def register(self) -> None:
         """Create the tenant's AppProject and Applications, as the environment repository describes them."""

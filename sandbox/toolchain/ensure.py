@@ -5,33 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sandbox.core.errors import UsageError
-from sandbox.core.folders import cache_root
 from sandbox.core.names import check_choice
-from sandbox.toolchain.store import Store
+from sandbox.toolchain.shelf import find_tool, tool_store
 from sandbox.toolchain.tool import Progress, SilentProgress, Tool
-from sandbox.toolchain.versions import PROVIDERS, Source, ToolDescription, Versions, load_versions
+from sandbox.toolchain.versions import PROVIDERS, Versions, load_versions
 
-__all__ = ["ensure_tools", "find_tool", "sources_of", "tool_store"]
-
-
-def tool_store() -> Store:
-    """Give this user's cache of tools."""
-    return Store(cache_root() / "tools")
-
-
-def sources_of(tool: ToolDescription, provider: str | None) -> tuple[Source, ...]:
-    """Give a tool's sources in the order in which they are tried.
-
-    A forced provider holds for the tools that it has; the others keep their own order.
-    """
-    forced = tuple(source for source in tool.sources if source.provider == provider)
-    return forced or tool.sources
-
-
-def find_tool(store: Store, tool: ToolDescription, provider: str | None) -> Tool | None:
-    """Give a tool from the cache, of the first source that it is there of."""
-    kept = (store.find(tool, source) for source in sources_of(tool, provider))
-    return next((found for found in kept if found is not None), None)
+__all__ = ["ensure_tools"]
 
 
 def ensure_tools(

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sandbox.core.names import check_choice
-from sandbox.toolchain.ensure import ensure_tools, find_tool, sources_of, tool_store
+from sandbox.toolchain.ensure import ensure_tools
+from sandbox.toolchain.shelf import find_tool, sources_of, tool_store
 from sandbox.toolchain.tool import Progress, SilentProgress, Tool
 from sandbox.toolchain.versions import load_versions
 

@@ -10,10 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sandbox.core.errors import UnavailableError
-from sandbox.toolchain.ensure import find_tool, sources_of
 from sandbox.toolchain.golang import GoToolchain
 from sandbox.toolchain.reach import Reachability
 from sandbox.toolchain.release import Downloader
+from sandbox.toolchain.shelf import find_tool, sources_of
 from sandbox.toolchain.sources import SourceError
 from sandbox.toolchain.store import Made, Store
 from sandbox.toolchain.system import fill_from_system

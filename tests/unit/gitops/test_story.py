@@ -12,8 +12,9 @@ import pytest
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.errors import ConditionFailedError, UnavailableError
 from sandbox.core.timeline import Timeline
-from sandbox.gitops import story as subject
-from sandbox.gitops.story import Sabotage, StoryResult, Telling, step, story, survived, tell
+from sandbox.gitops import telling
+from sandbox.gitops.story import Sabotage, StoryResult, step, story, survived, tell
+from sandbox.gitops.telling import Telling
 from sandbox.gitops.world import World
 
 
@@ -47,9 +48,9 @@ class SmallWorld:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
-    monkeypatch.setattr(subject, "WITHIN", 0.02)
-    monkeypatch.setattr(subject, "UNDER_SABOTAGE", 0.02)
-    monkeypatch.setattr(subject, "LASTING", 0.0)
+    monkeypatch.setattr(telling, "WITHIN", 0.02)
+    monkeypatch.setattr(telling, "UNDER_SABOTAGE", 0.02)
+    monkeypatch.setattr(telling, "LASTING", 0.0)
     return SmallWorld()
 
 
@@ -59,7 +60,7 @@ def doing(name: str, look: Callable[[], Observation] = met, act: Callable[[], No
     def taken(world: World) -> str:
         cast(SmallWorld, world).happened.append(name)
         act()
-        world.telling.then(world, f"{name} to hold", look)
+        world.telling.then(f"{name} to hold", look, wake=world.changed, hint="logs: /nowhere/logs")
         world.telling.evidence(proof=name)
         return name
 

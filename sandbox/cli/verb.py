@@ -1,0 +1,68 @@
+"""Marking functions as verbs: Invoke tasks whose errors are for people."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, ParamSpec
+
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from sandbox.cli.output import Output
+from sandbox.core.errors import SandboxError
+
+__all__ = ["INTERRUPTED", "TerminatedError", "terminate", "verb"]
+
+P = ParamSpec("P")
+INTERRUPTED, _TERMINATED = 130, 143
+
+
+class TerminatedError(BaseException):
+    """SIGTERM came: like Ctrl-C, what was begun is undone on the way out."""
+
+
+def verb(*, words: str = "", **options: Any) -> Callable[[Callable[P, None]], Any]:
+    """Mark a function as an Invoke task whose errors are for people.
+
+    Args:
+        words: The argument that words right behind the verb are for, joined by commas: `scenario core`
+            means `scenario --names core`. Invoke itself knows no positional argument that may be left out.
+        **options: As for ``invoke.task``.
+    """
+
+    def decorate(function: Callable[P, None]) -> Any:
+        @functools.wraps(function)
+        def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+            output = Output(as_json=bool(kwargs.get("json", False)))
+            try:
+                function(*args, **kwargs)
+            except SandboxError as error:
+                output.error(error)
+                raise Exit(code=error.exit_code) from None
+            except KeyboardInterrupt:
+                output.error(_interrupted("interrupted"))
+                raise Exit(code=INTERRUPTED) from None
+            except TerminatedError:
+                output.error(_interrupted("told to end (SIGTERM)"))
+                raise Exit(code=_TERMINATED) from None
+            except BrokenPipeError:
+                # The reader of our output went away, as `| head` does; there is nobody left to tell.
+                raise Exit(code=1) from None
+
+        made = task(**options)(guarded)
+        made.words = words
+        return made
+
+    return decorate
+
+
+def _interrupted(what: str) -> SandboxError:
+    return SandboxError(what, why="what this command had begun is ended", hint="run it again, or: down")
+
+
+def terminate(number: int, frame: FrameType | None) -> None:
+    """Handle SIGTERM (``signal.signal``)."""
+    del number, frame
+    raise TerminatedError
