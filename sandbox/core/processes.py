@@ -112,22 +112,27 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def marked(run_id: str) -> Iterator[Process]:
-    """Find every process of this user that carries the run id in its environment."""
-    needle = f"{RUN_ID_VARIABLE}={run_id}".encode()
+def marked(mark: str, variable: str = RUN_ID_VARIABLE) -> Iterator[Process]:
+    """Find every process of this user that carries a mark in its environment.
+
+    Args:
+        mark: The value: a sandbox's run id, or what else ``variable`` holds.
+        variable: The variable. Children inherit it, whatever session or process group they move to.
+    """
+    needle = f"{variable}={mark}".encode()
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
         try:
             environment = (entry / "environ").read_bytes().split(b"\0")
         except (PermissionError, FileNotFoundError, ProcessLookupError):
-            continue
+            continue  # Another user's, or it has just ended.
         if needle in environment and (process := Process.of(int(entry.name))):
             yield process
 
 
-def end_marked(run_id: str, deadline: Deadline) -> int:
-    """Kill every process that carries the run id, until none is left.
+def end_marked(mark: str, deadline: Deadline, variable: str = RUN_ID_VARIABLE) -> int:
+    """Kill every process that carries a mark, until none is left; see ``marked``.
 
     Returns:
         How many there were.
@@ -138,7 +143,7 @@ def end_marked(run_id: str, deadline: Deadline) -> int:
     seen: set[Process] = set()
 
     def none_left() -> Observation:
-        left = set(marked(run_id))
+        left = set(marked(mark, variable))
         seen.update(left)
         for process in left:
             process.send(signal.SIGKILL)
@@ -146,7 +151,7 @@ def end_marked(run_id: str, deadline: Deadline) -> int:
         return pending(f"still running: {pids}") if left else met("none left")
 
     try:
-        wait_for(none_left, deadline, wanted="every process of the sandbox to end", every=0.02)
+        wait_for(none_left, deadline, wanted=f"every process marked {mark} to end", every=0.02)
     except DeadlineError as error:
         error.hint = "look at them with: ps -o pid,stat,wchan,args -p PID"
         raise

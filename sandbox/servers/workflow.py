@@ -24,12 +24,14 @@ import yaml
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.files import PRIVATE_DIR, make_private_dir, write_file, write_json
-from sandbox.core.processes import RUN_ID_VARIABLE
+from sandbox.core.processes import RUN_ID_VARIABLE, end_marked
 from sandbox.servers.act_log import LogLine, Mask, StepResult, parse_line
-from sandbox.servers.run_processes import RUN_FOLDER_VARIABLE, end_run_processes
 from sandbox.servers.triggers import Push, find_workflows
 
 __all__ = ["StepResult", "WorkflowRequest", "WorkflowResult", "clear_run", "run_workflow"]
+
+RUN_FOLDER_VARIABLE = "GITOPS_SANDBOX_CI_RUN"
+"""Marks every process of a run, by the run's folder."""
 
 _TIME_LIMIT = 15 * 60.0
 _GRACE = 0.3
@@ -130,13 +132,21 @@ def run_workflow(
     return WorkflowResult(status, tuple(run.steps), time.monotonic() - began, reason, log)
 
 
+def _end_processes(folder: Path) -> None:
+    """End what a run has started.
+
+    act starts each step in a session of its own, so that neither its process group nor its session leads to them.
+    """
+    end_marked(str(folder), Deadline.after(_ENDING), RUN_FOLDER_VARIABLE)
+
+
 def clear_run(folder: Path) -> None:
     """End what is left of a run and take away what holds secrets; for a run whose runner was killed too.
 
     Raises:
         DeadlineError: A process of the run could not be ended.
     """
-    end_run_processes(folder)
+    _end_processes(folder)
     (folder / _SECRETS).unlink(missing_ok=True)
     for name in _PASSING:
         # Tools write read-only folders, in which nothing can be deleted.
@@ -258,7 +268,7 @@ def _end(process: subprocess.Popen[str], folder: Path) -> None:
         process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
-    end_run_processes(folder)
+    _end_processes(folder)
     process.wait()
 
 

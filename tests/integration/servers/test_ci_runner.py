@@ -12,8 +12,9 @@ import pytest
 import requests
 
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
-from sandbox.servers.run_processes import run_processes
+from sandbox.core.processes import marked
 from sandbox.servers.signatures import sign
+from sandbox.servers.workflow import RUN_FOLDER_VARIABLE
 from tests.integration.servers.conftest import SECRET, RunningGit
 from tests.integration.servers.support import ACT, PASSWORDS, mode, running
 
@@ -174,7 +175,7 @@ def test_sigterm_ends_the_workflows_and_what_waits_is_run_at_the_next_start(ci: 
     ci.wait(1, {"running"})
     going = ci.runs / ci.wait(2, {"running", "queued"})[0]["id"]
     wait_for(
-        lambda: met() if len(list(run_processes(going))) > 1 else pending("not yet"),
+        lambda: met() if len(list(marked(str(going), RUN_FOLDER_VARIABLE))) > 1 else pending("not yet"),
         Deadline.after(10),
         wanted="the first step runs",
     )
@@ -183,7 +184,7 @@ def test_sigterm_ends_the_workflows_and_what_waits_is_run_at_the_next_start(ci: 
     assert ci.process.wait(timeout=3) == 0
 
     assert [result["status"] for result in ci.results()] == ["cancelled", "queued"]
-    assert list(run_processes(going)) == []
+    assert list(marked(str(going), RUN_FOLDER_VARIABLE)) == []
     with running("ci_runner", ci.configuration, ci.folder):
         ci.wait(2)
     assert [result["status"] for result in ci.results()] == ["cancelled", "passed"]
@@ -193,7 +194,7 @@ def test_a_run_that_lost_its_runner_is_ended_and_recorded_at_the_next_start(ci: 
     ci.push("      - run: sleep 300\n")
     going = ci.runs / ci.wait(1, {"running"})[0]["id"]
     wait_for(
-        lambda: met() if len(list(run_processes(going))) > 1 else pending("not yet"),
+        lambda: met() if len(list(marked(str(going), RUN_FOLDER_VARIABLE))) > 1 else pending("not yet"),
         Deadline.after(10),
         wanted="the step runs",
     )
@@ -204,5 +205,5 @@ def test_a_run_that_lost_its_runner_is_ended_and_recorded_at_the_next_start(ci: 
         (result,) = ci.wait()
 
     assert (result["status"], result["reason"]) == ("cancelled", "the runner was restarted")
-    assert list(run_processes(going)) == []
+    assert list(marked(str(going), RUN_FOLDER_VARIABLE)) == []
     assert not (going / "secrets.yaml").exists()

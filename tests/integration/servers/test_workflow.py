@@ -12,9 +12,9 @@ import pytest
 
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, met, pending, wait_for
+from sandbox.core.processes import marked
 from sandbox.servers.repositories import isolated_git
-from sandbox.servers.run_processes import run_processes
-from sandbox.servers.workflow import StepResult, WorkflowRequest, WorkflowResult, run_workflow
+from sandbox.servers.workflow import RUN_FOLDER_VARIABLE, StepResult, WorkflowRequest, WorkflowResult, run_workflow
 from tests.integration.servers.support import ACT, mode
 
 CANARY = "canary-$HOME-'x'-4711"
@@ -150,7 +150,7 @@ def test_a_run_that_takes_too_long_is_ended_with_all_its_processes(request_for: 
 
     assert (result.status, result.reason) == ("failed", "the run took longer than 1 s")
     assert result.seconds < 5
-    assert list(run_processes(request.folder)) == []
+    assert list(marked(str(request.folder), RUN_FOLDER_VARIABLE)) == []
 
 
 def test_what_a_step_leaves_running_ends_with_the_run(request_for: Any) -> None:
@@ -159,7 +159,7 @@ def test_what_a_step_leaves_running_ends_with_the_run(request_for: Any) -> None:
     result, _ = outcome(request)
 
     assert result.status == "passed"
-    assert list(run_processes(request.folder)) == []
+    assert list(marked(str(request.folder), RUN_FOLDER_VARIABLE)) == []
 
 
 def test_a_cancelled_run_ends_at_once(request_for: Any) -> None:
@@ -168,7 +168,7 @@ def test_a_cancelled_run_ends_at_once(request_for: Any) -> None:
     thread = threading.Thread(target=lambda: results.append(run_workflow(request, lambda _: None, cancelled)))
     thread.start()
     wait_for(
-        lambda: met() if len(list(run_processes(request.folder))) > 1 else pending("not yet"),
+        lambda: met() if len(list(marked(str(request.folder), RUN_FOLDER_VARIABLE))) > 1 else pending("not yet"),
         Deadline.after(10),
         wanted="the step runs",
     )
@@ -178,7 +178,7 @@ def test_a_cancelled_run_ends_at_once(request_for: Any) -> None:
 
     assert time.monotonic() - began < 2
     assert results[0].status == "cancelled"
-    assert list(run_processes(request.folder)) == []
+    assert list(marked(str(request.folder), RUN_FOLDER_VARIABLE)) == []
 
 
 def test_an_action_that_would_have_to_be_fetched_fails_with_what_to_do(request_for: Any) -> None:
