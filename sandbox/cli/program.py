@@ -9,7 +9,7 @@ import signal
 import sys
 
 from invoke.collection import Collection
-from invoke.exceptions import CollectionNotFound, Exit, ParseError
+from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 import sandbox
@@ -24,13 +24,6 @@ _NO_SUCH_TASK = re.compile(r"No idea what '(.*)' is!")  # invoke.parser.parser
 
 class _Program(Program):
     """Invoke's program, whose own errors exit with 2 and name the closest task."""
-
-    def parse_collection(self) -> None:
-        """Load the tasks; those of a checkout's ``tasks.py`` where there is one."""
-        try:
-            super().parse_collection()
-        except CollectionNotFound:
-            self.collection = self.scoped_collection = product()
 
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002, FBT001, FBT002  # Invoke's own signature
         """Run, with exit code 2 for wrong use."""
@@ -92,10 +85,13 @@ def product() -> Collection:
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line: the product's verbs, and in a checkout what its ``tasks.py`` has beside them."""
     signal.signal(signal.SIGTERM, terminate)
+    # Only `inv` says where to look: a tasks.py that happens to lie in the user's folder is none of ours.
+    in_checkout = "--search-root" in sys.argv
     _Program(
         name="gitops-sandbox",
-        binary="inv" if "--search-root" in sys.argv else "gitops-sandbox",
+        binary="inv" if in_checkout else "gitops-sandbox",
+        namespace=None if in_checkout else product(),
         version=sandbox.__version__,
     ).run()
