@@ -47,8 +47,7 @@ def first_deployment(world: World) -> str:
     revision = world.environment.promote("dev", "staging", "production")
     since = Moment.now()
     world.register()
-    for name, application in world.applications.items():
-        world.then(f"{revision[:8]} to live in {name}", application.lives, revision, since)
+    world.then(f"{revision[:8]} to live in {', '.join(world.applications)}", world.lives_everywhere, revision, since)
     return revision
 
 
@@ -124,7 +123,7 @@ def refused_by_the_api_server(world: World, good: str) -> str:
 def rollout_past_its_deadline(world: World, good: str) -> str:
     bad = world.environment.patch("dev", "too-big", UNSCHEDULABLE, "Ask for a hundred thousand cores")
     seen = world.then(f"the rollout of {bad[:8]} to pass its deadline", world.dev.degrades, bad)
-    world.then(f"the pods of {good[:8]} to serve on", world.dev.still_serves, good)
+    world.check(f"the pods of {good[:8]} to serve on", world.dev.still_serves, good)
     world.evidence(bad_commit=bad, seen=seen.seen)
     return bad
 

@@ -9,9 +9,9 @@ from typing import Any, ParamSpec, Self
 
 from sandbox.components.kube import KubeApi, Watch
 from sandbox.components.pki import ARGOCD_NAMESPACE
-from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.core.conditions import Deadline, Observation, State, met, pending, wait_for
 from sandbox.engines.access import Access
-from sandbox.gitops.application import API, Application
+from sandbox.gitops.application import API, Application, Moment
 from sandbox.gitops.cluster import Cluster
 from sandbox.gitops.pipeline import Pipeline
 from sandbox.gitops.registry import RegistryView
@@ -73,6 +73,16 @@ class World:
     ) -> Observation:
         """Demand that something is so, now; see ``Telling.check``."""
         return self.telling.check(wanted, functools.partial(condition, *arguments, **options))
+
+    def lives_everywhere(self, revision: str, since: Moment) -> Observation:
+        """Look whether a commit lives in every environment; see ``Application.lives``."""
+        objects = []
+        for name, application in self.applications.items():
+            seen = application.lives(revision, since)
+            if seen.state is not State.MET:
+                return Observation(seen.state, f"{name}: {seen.seen}")
+            objects.append(f"{name}: {seen.seen}")
+        return met("; ".join(objects))
 
     def register(self) -> None:
         """Create the tenant's AppProject and Applications, as the environment repository describes them."""
