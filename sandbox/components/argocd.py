@@ -56,6 +56,7 @@ class _ArgocdComponent(ProcessComponent):
             "ARGOCD_ASK_PASS_SOCK": _socket(run / "ask-pass.sock", f"{context.run_id}-{self.name}"),
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": os.devnull,
+            # Batches of events (100 ms) and a rest between waves (2 s) spare a cluster of many users; this one has one.
             "ARGOCD_CLUSTER_CACHE_EVENTS_PROCESSING_INTERVAL": "1ms",
             "ARGOCD_SYNC_WAVE_DELAY": "0",
         }
