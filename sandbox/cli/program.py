@@ -70,6 +70,9 @@ class _Program(Program):
         unknown = _NO_SUCH_TASK.fullmatch(str(error))
         if unknown is None:
             return str(error)
+        if unknown[1].startswith("-"):
+            # Invoke takes an option that a task does not have for the name of the next task.
+            return f"there is no option {unknown[1]!r}; those of a task are shown by --help TASK"
         known = sorted(self.collection.task_names)
         close = difflib.get_close_matches(unknown[1], known, n=1)
         return f"there is no task {unknown[1]!r}" + (f"; did you mean {close[0]!r}?" if close else "")

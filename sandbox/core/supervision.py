@@ -22,6 +22,7 @@ from sandbox.core.supervisor import LEASE_KEPT, RECORD, SOCKET
 __all__ = ["ComponentStatus", "Lease", "SupervisorClient"]
 
 _ANSWER_SECONDS = 15.0
+_SWEEP_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class SupervisorClient:
             return None
 
     def start(self, run_id: str) -> Lease:
-        """Start a supervisor and wait until it answers.
+        """Start a supervisor and wait until it answers; what an earlier one left is ended first, its guard too.
 
         Args:
             run_id: Marks it and all that it starts.
@@ -92,6 +93,7 @@ class SupervisorClient:
         Raises:
             UnavailableError: It ended at once; gives its own words.
         """
+        end_marked(run_id, Deadline.after(_SWEEP_SECONDS))
         read_end, write_end = os.pipe()
         log_path = self._folder / "logs" / "supervisor.log"
         import_path = str(Path(__file__).resolve().parents[2])

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.core.files import write_json
+from sandbox.core.guard import stand_guard
 from sandbox.core.processes import RUN_ID_VARIABLE, Process, ProcessSpec, die_with_parent
 
 __all__ = ["RECORD", "SOCKET", "main"]
@@ -271,6 +272,7 @@ def main(argv: list[str]) -> None:
     """Run the supervisor of the sandbox whose state folder is given; the lease is standard input."""
     if os.fork():
         os._exit(0)
+    stand_guard(os.environ[RUN_ID_VARIABLE])
     Supervisor(Path(argv[1]), lease=sys.stdin.fileno()).run()
 
 

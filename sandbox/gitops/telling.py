@@ -132,10 +132,23 @@ class Telling:
     def then(self, wanted: str, look: Condition, *, wake: threading.Event, hint: str) -> Observation:
         """Demand that something comes true soon, and stays so for a moment."""
         began = time.monotonic()
+        deadline = Deadline.after(self._within)
         self._by_verdict = True
-        seen = wait_for(look, Deadline.after(self._within), wanted=wanted, hint=hint, wake=wake, every=0.25)
-        seconds = time.monotonic() - began
-        hold(look, LASTING, wanted=wanted, wake=wake, every=0.1)
+        flicker = None
+        while True:
+            try:
+                seen = wait_for(look, deadline, wanted=wanted, hint=hint, wake=wake, every=0.25)
+            except DeadlineError as error:
+                raise flicker or error from None
+            seconds = time.monotonic() - began
+            try:
+                hold(look, LASTING, wanted=wanted, wake=wake, every=0.1)
+                break
+            except ConditionFailedError as error:
+                # Argo CD's word on health flickers while it settles; what does not settle in time fails.
+                flicker = error
+                if deadline.passed:
+                    raise
         self._by_verdict = False
         self._timeline.record(self.steps[-1].name, "proved", f"{wanted}: {seen.seen}", seconds=round(seconds, 3))
         return seen

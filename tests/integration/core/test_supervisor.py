@@ -174,15 +174,14 @@ def test_a_supervisor_can_be_started_where_one_was_killed(box: Box) -> None:
     assert box.running(box.sleeper()).alive
 
 
-def test_what_escaped_its_supervisor_is_ended_by_its_mark(box: Box) -> None:
+def test_what_escaped_its_supervisor_ends_with_it(box: Box) -> None:
     box.client.ensure(box.script("escaper", ESCAPE))
     box.wait_log("escaper", "escaped")
-    escaped = int(box.log("escaper").split()[1])
+    escaped = Process.of(int(box.log("escaper").split()[1]))
+    assert escaped is not None
+    assert escaped in set(marked(box.run_id))
     kill(box.supervisor())
-    assert escaped in {process.pid for process in marked(box.run_id)}
-    box.client.end(box.run_id, Deadline.after(10))
-    assert Process.of(escaped) is None
-    assert not list(marked(box.run_id))
+    wait_gone(escaped)
 
 
 def test_a_supervisor_that_is_stopped_is_ended_all_the_same(box: Box) -> None:
