@@ -14,13 +14,22 @@ from sandbox.components.base import Context, ProcessComponent
 from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.components.probes import http_ok
 from sandbox.components.redis import SECRET as REDIS_SECRET
+from sandbox.core.commands import run
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.files import write_file
 from sandbox.core.ports import LOOPBACK, is_free
 
-__all__ = ["ApplicationController", "ApplicationSetController", "ArgocdServer", "NotificationsController", "RepoServer"]
+__all__ = [
+    "ApplicationController",
+    "ApplicationSetController",
+    "ArgocdServer",
+    "NotificationsController",
+    "RepoServer",
+    "end_gpg_agent",
+]
 
 _SYSTEM_PATH = "/usr/bin:/bin"
+_AGENT_SECONDS = 5.0
 _SOCKET_BYTES = 108  # with the zero at the end
 
 
@@ -73,6 +82,21 @@ class _ArgocdComponent(ProcessComponent):
 def _fits(path: Path) -> bool:
     """Whether a Unix socket may have this path (``sockaddr_un``)."""
     return len(os.fsencode(path)) < _SOCKET_BYTES
+
+
+def end_gpg_agent(folder: Path) -> None:
+    """End the agent that gpg has started for the repo-server's key ring and left to itself.
+
+    It hides its memory, and so its environment with the sandbox's mark, from its own user
+    (``prctl(PR_SET_DUMPABLE)``): gpgconf finds it by its socket.
+
+    Args:
+        folder: The sandbox's state folder.
+    """
+    key_ring = folder / "run" / RepoServer.name / "gnupg"
+    gpgconf = shutil.which("gpgconf", path=_SYSTEM_PATH)
+    if gpgconf is not None and key_ring.is_dir():
+        run([gpgconf, "--homedir", key_ring, "--kill", "gpg-agent"], timeout=_AGENT_SECONDS, env={"HOME": str(folder)})
 
 
 def _gpg_works(context: Context) -> bool:

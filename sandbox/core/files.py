@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ __all__ = [
     "make_private_dir",
     "new_password",
     "read_json",
+    "remove_tree",
     "write_file",
     "write_json",
     "write_new_file",
@@ -119,6 +121,18 @@ def read_json(path: Path) -> dict[str, object]:
     if not isinstance(value, dict):
         raise UsageError(f"{path} is damaged", why="it holds no JSON object", hint=f"look at it, then: rm {path}")
     return value
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder and all that is in it, folders that were made read-only too.
+
+    Raises:
+        UnavailableError: Something of it can't be removed.
+    """
+    with writing_errors(path):
+        for folder, _, _ in os.walk(path):
+            Path(folder).chmod(PRIVATE_DIR)
+        shutil.rmtree(path)
 
 
 def new_password() -> str:

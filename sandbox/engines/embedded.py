@@ -227,6 +227,7 @@ def end(folder: Path, run_id: str | None) -> None:
     run_id = run_id or supervisor.run_id()
     if run_id is not None:
         supervisor.end(run_id, Deadline.after(_END_SECONDS))
+    argocd.end_gpg_agent(folder)
 
 
 def access(record: Record, tools: dict[str, Tool]) -> Access:

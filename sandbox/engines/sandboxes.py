@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sandbox.core.errors import SandboxError, UsageError
+from sandbox.core.files import remove_tree
 from sandbox.core.folders import sandbox_dir, state_root
 from sandbox.core.names import check_choice, check_sandbox_name
 from sandbox.core.ports import release_ports
@@ -227,5 +227,5 @@ def diagnose(name: str) -> Path:
 def _remove(name: str, record: Record | None) -> None:
     folder = sandbox_dir(name)
     embedded.end(folder, record.run_id if record else None)
-    shutil.rmtree(folder)
+    remove_tree(folder)
     release_ports(state_root(), name)

@@ -13,6 +13,7 @@ from sandbox.core.files import (
     make_private_dir,
     new_password,
     read_json,
+    remove_tree,
     write_file,
     write_json,
     write_new_file,
@@ -156,3 +157,12 @@ def test_passwords_differ_and_are_safe_wherever_they_are_put() -> None:
 
 
 SAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+
+
+def test_a_tree_is_removed_with_the_folders_that_were_made_read_only(tmp_path: Path) -> None:
+    hooks = tmp_path / "sandbox" / "git-hooks"
+    hooks.mkdir(parents=True)
+    (hooks / "post-receive").write_text("#!/bin/sh\n")
+    hooks.chmod(0o555)
+    remove_tree(tmp_path / "sandbox")
+    assert not (tmp_path / "sandbox").exists()
