@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -18,7 +19,7 @@ from sandbox.core.conditions import Deadline, Observation, met, pending, wait_fo
 from sandbox.core.ports import is_free
 from sandbox.core.processes import RUN_ID_VARIABLE, Process
 
-__all__ = ["ROOT", "Outcome", "User", "processes_below", "tool"]
+__all__ = ["ROOT", "Outcome", "User", "crane_account", "git_account", "processes_below", "tool"]
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
@@ -154,8 +155,8 @@ class User:
         """Wait until no process of any sandbox of this user is left."""
 
         def look() -> Observation:
-            left = [str(process.pid) for process in self.processes()]
-            return pending(f"still running: {', '.join(left)}") if left else met("nothing runs")
+            left = self.processes()
+            return pending(f"still running: {'; '.join(map(_described, left))}") if left else met("nothing runs")
 
         wait_for(look, Deadline.after(seconds), wanted="every process of the sandbox to end")
 
@@ -178,6 +179,35 @@ class User:
         assert str(self.folder) not in Path("/proc/self/mountinfo").read_text()
         taken = [port for leased in ports.values() for port in leased.values() if not is_free(port)]
         assert not taken, f"ports {taken} are still in use"
+
+
+def _described(process: Process) -> str:
+    try:
+        words = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+        state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return f"{process.pid}, just gone"
+    return f"{process.pid} {state} {b' '.join(words).decode(errors='replace')[:200]}"
+
+
+def git_account(access: Mapping[str, Any], scratch: Path) -> dict[str, str]:
+    """Give the environment in which git asks for the account that a sandbox printed, and reads no other settings."""
+    asks = scratch / "askpass"
+    user, password_file = access["git"]["user"], shlex.quote(access["git"]["password_file"])
+    asks.write_text(f"#!/bin/sh\ncase $1 in Username*) echo {user};; *) cat {password_file};; esac\n")
+    asks.chmod(0o700)
+    own = {"GIT_ASKPASS": str(asks), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"}
+    return {"PATH": "/usr/bin:/bin", "LC_ALL": "C", **own}
+
+
+def crane_account(access: Mapping[str, Any], scratch: Path) -> dict[str, str]:
+    """Give the environment in which crane uses the registry account that a sandbox printed."""
+    registry = access["registry"]
+    account = f"{registry['user']}:{Path(registry['password_file']).read_text()}"
+    auth = {"auth": base64.b64encode(account.encode()).decode()}
+    config = {"auths": {registry["url"].removeprefix("http://"): auth}}
+    (scratch / "config.json").write_text(json.dumps(config))
+    return {"PATH": "/usr/bin:/bin", "HOME": str(scratch), "DOCKER_CONFIG": str(scratch)}
 
 
 def tool(name: str) -> str:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import pytest
 
 from sandbox.core.commands import run
 from sandbox.report.access import access_commands
-from tests.e2e.support import Outcome, User, tool
+from tests.e2e.support import Outcome, User, crane_account, git_account, tool
 
 NAME = "core"
 DEV = "core-greeter-dev"
@@ -103,11 +101,7 @@ def test_status_keeps_the_contract_that_others_script_against(access: dict[str, 
 def test_git_clone_with_the_printed_account_has_the_commits_that_the_evidence_names(
     access: dict[str, Any], told: dict[str, Any], tmp_path: Path
 ) -> None:
-    asks = tmp_path / "askpass"
-    user, password_file = access["git"]["user"], access["git"]["password_file"]
-    asks.write_text(f"#!/bin/sh\ncase $1 in Username*) echo {user};; *) cat {password_file};; esac\n")
-    asks.chmod(0o700)
-    environment = {**os.environ, "GIT_ASKPASS": str(asks), "GIT_CONFIG_GLOBAL": os.devnull, "GIT_TERMINAL_PROMPT": "0"}
+    environment = git_account(access, tmp_path)
     log: dict[str, list[str]] = {}
     for repository in access["git"]["repositories"]:
         folder = tmp_path / repository
@@ -125,11 +119,7 @@ def test_git_clone_with_the_printed_account_has_the_commits_that_the_evidence_na
 def test_the_registry_holds_the_image_of_the_evidence_under_its_tag(
     access: dict[str, Any], told: dict[str, Any], tmp_path: Path
 ) -> None:
-    address = access["registry"]["url"].removeprefix("http://")
-    account = f"{access['registry']['user']}:{Path(access['registry']['password_file']).read_text()}"
-    config = {"auths": {address: {"auth": base64.b64encode(account.encode()).decode()}}}
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    environment = {**os.environ, "DOCKER_CONFIG": str(tmp_path)}
+    environment = crane_account(access, tmp_path)
     for step in ("release", "rollback-by-revert"):
         tagged, _, digest = evidence(told, step)["image"].partition("@")
         assert run([tool("crane"), "digest", tagged], timeout=30, env=environment).strip() == digest
