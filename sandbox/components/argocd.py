@@ -30,7 +30,7 @@ __all__ = [
 
 _SYSTEM_PATH = "/usr/bin:/bin"
 _AGENT_SECONDS = 5.0
-_SOCKET_BYTES = 108  # with the zero at the end
+_SOCKET_BYTES = 107  # sockaddr_un has one more, with the zero at the end; gpg-agent wants another to spare
 
 
 class _ArgocdComponent(ProcessComponent):
@@ -152,8 +152,8 @@ class RepoServer(_ArgocdComponent):
         )
 
     def ready(self, context: Context) -> Observation:
-        """It is ready when its health check answers."""
-        return http_ok(context.address("argocd-repo-server-metrics"), "/healthz")
+        """It is ready when it answers itself over gRPC: the metrics answer before the key ring is made."""
+        return http_ok(context.address("argocd-repo-server-metrics"), "/healthz?full=true")
 
 
 class ApplicationController(_ArgocdComponent):
