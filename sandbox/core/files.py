@@ -124,14 +124,17 @@ def read_json(path: Path) -> dict[str, object]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a folder and all that is in it, folders that were made read-only too.
+    """Remove a folder and all that is in it, folders that nobody may enter too: Argo CD locks its checkouts so.
 
     Raises:
         UnavailableError: Something of it can't be removed.
     """
     with writing_errors(path):
-        for folder, _, _ in os.walk(path):
-            Path(folder).chmod(PRIVATE_DIR)
+        for parent, folders, _ in os.walk(path):
+            for folder in folders:
+                # Before it is walked into; of a link, nothing is changed.
+                if not (Path(parent) / folder).is_symlink():
+                    (Path(parent) / folder).chmod(PRIVATE_DIR)
         shutil.rmtree(path)
 
 

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -159,10 +160,37 @@ def test_passwords_differ_and_are_safe_wherever_they_are_put() -> None:
 SAFE = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
 
-def test_a_tree_is_removed_with_the_folders_that_were_made_read_only(tmp_path: Path) -> None:
-    hooks = tmp_path / "sandbox" / "git-hooks"
-    hooks.mkdir(parents=True)
-    (hooks / "post-receive").write_text("#!/bin/sh\n")
-    hooks.chmod(0o555)
-    remove_tree(tmp_path / "sandbox")
-    assert not (tmp_path / "sandbox").exists()
+@contextlib.contextmanager
+def ordinary_rights(folder: Path) -> Iterator[None]:
+    """Do without root's rights for a while, as the owner of ``folder`` and all that is in it."""
+    if os.geteuid() != 0:
+        yield
+        return
+    nobody = 65534
+    for parent, folders, files in os.walk(folder):
+        for name in (".", *folders, *files):
+            os.chown(Path(parent) / name, nobody, nobody, follow_symlinks=False)
+    os.seteuid(nobody)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_a_tree_is_removed_with_the_folders_that_were_locked_and_nothing_a_link_leads_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "outside").mkdir(mode=0o500)
+    for locked in (0o555, 0o000):
+        inner = tmp_path / "sandbox" / f"{locked:o}" / "inner"
+        inner.mkdir(parents=True)
+        (inner / "file").write_text("content")
+        (inner / "link").symlink_to(tmp_path / "outside")
+    monkeypatch.chdir(tmp_path)
+    with ordinary_rights(tmp_path):
+        for locked in (0o555, 0o000):
+            Path(f"sandbox/{locked:o}/inner").chmod(locked)
+            Path(f"sandbox/{locked:o}").chmod(locked)
+        remove_tree(Path("sandbox"))
+    assert names(tmp_path) == ["outside"]
+    assert mode(tmp_path / "outside") == 0o500
