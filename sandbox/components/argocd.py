@@ -68,6 +68,9 @@ class _ArgocdComponent(ProcessComponent):
             # Batches of events (100 ms) and a rest between waves (2 s) spare a cluster of many users; this one has one.
             "ARGOCD_CLUSTER_CACHE_EVENTS_PROCESSING_INTERVAL": "1ms",
             "ARGOCD_SYNC_WAVE_DELAY": "0",
+            # 50 requests a second with bursts of 100 would be what two hundred Applications wait for.
+            "ARGOCD_K8S_CLIENT_QPS": "300",
+            "ARGOCD_K8S_CLIENT_BURST": "600",
         }
 
     def client_certificate(self, context: Context) -> tuple[str, ...]:
