@@ -28,6 +28,8 @@ class Redis(ProcessComponent):
             context.dir("run", self.name) / "valkey.conf",
             f"bind {LOOPBACK}\nport {context.ports['redis']}\nprotected-mode yes\n"
             f"requirepass {context.secrets.value(SECRET)}\n"
+            # A process title is written over the environment, and with it over the sandbox's mark.
+            "set-proc-title no\n"
             'save ""\nappendonly no\ndaemonize no\nmaxmemory 256mb\nmaxmemory-policy allkeys-lru\n',
         )
 
