@@ -278,7 +278,6 @@ def test_after_malicious_push_events_nothing_was_restarted_and_a_real_push_still
     assert restarts(user) == before
 
     world.environment.pull()
-    (world.environment.copy.folder / world.environment.overlay("dev") / "NOTE.md").write_text("Still here.\n")
     patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: greeter}\nspec: {revisionHistoryLimit: 7}\n"
     since = Moment.now()
     goes_live(world, world.environment.patch("dev", "history", patch, "Keep seven revisions"), since)
