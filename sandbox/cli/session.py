@@ -39,7 +39,7 @@ def bring_up(output: Output, name: str, options: sandboxes.UpOptions) -> tuple[A
     """
     with show_progress(output.console) as progress:
         sandboxes.fetch_tools(options, progress)
-    with narrated(output, sandboxes.component_count()) as timeline:
+    with narrated(output, sandboxes.component_count(options.engine)) as timeline:
         access = sandboxes.up(
             name,
             options,

@@ -12,16 +12,16 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
-from sandbox.core.conditions import Observation, met
+from sandbox.core.conditions import Observation, State, met
 from sandbox.core.files import make_private_dir, new_password, write_new_file
 from sandbox.core.ports import LOOPBACK
 from sandbox.core.processes import RUN_ID_VARIABLE, ProcessSpec
 from sandbox.core.supervision import SupervisorClient
 from sandbox.toolchain import Tool
 
-__all__ = ["Component", "Context", "ProcessComponent", "Secrets"]
+__all__ = ["Component", "Context", "ProcessComponent", "Secrets", "Stateful"]
 
 _IMPORT_PATH = str(Path(__file__).resolve().parents[2])
 
@@ -58,6 +58,7 @@ class Context:
         tools: Verified programs by name.
         nodes: How many nodes the cluster has.
         supervisor: Runs the processes.
+        hosts: Where a server listens that does not listen on 127.0.0.1, by the purpose of its port.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Context:
     tools: Mapping[str, Tool]
     nodes: int
     supervisor: SupervisorClient
+    hosts: Mapping[str, str] = field(default_factory=dict)
     secrets: Secrets = field(init=False)
 
     def __post_init__(self) -> None:
@@ -80,9 +82,13 @@ class Context:
         """Give the path of a certificate, key or kubeconfig; see ``sandbox.components.pki``."""
         return self.folder / "pki" / name
 
+    def host(self, purpose: str) -> str:
+        """Give the address that the server of a leased port listens on."""
+        return self.hosts.get(purpose, LOOPBACK)
+
     def address(self, purpose: str) -> str:
         """Give ``host:port`` of a leased port."""
-        return f"{LOOPBACK}:{self.ports[purpose]}"
+        return f"{self.host(purpose)}:{self.ports[purpose]}"
 
     def environment(self, component: str, **extra: str) -> dict[str, str]:
         """Make the whole environment of a process: nothing of the caller's leaks into it."""
@@ -132,6 +138,14 @@ class Component(Protocol):
         """Take it away; nothing happens when it is absent."""
 
 
+@runtime_checkable
+class Stateful(Protocol):
+    """A component that runs, so that ``status`` can say how it is."""
+
+    def state(self, context: Context) -> dict[str, Any]:
+        """Say how it is, by looking: an entry of ``components`` in ``status --json``."""
+
+
 class ProcessComponent:
     """A component that is one process under the supervisor."""
 
@@ -171,6 +185,23 @@ class ProcessComponent:
                 grace=self.grace,
             )
         )
+
+    def state(self, context: Context) -> dict[str, Any]:
+        """Say how it is: what the supervisor knows, and what a look at it shows."""
+        status = context.supervisor.components().get(self.name)
+        state, seen = (status.state, "") if status else ("stopped", "")
+        if state == "running":
+            look = self.ready(context)
+            state, seen = (state, "") if look.state is State.MET else ("unready", look.seen)
+        return {
+            "name": self.name,
+            "state": state,
+            "pid": status.pid if status else None,
+            "log": str(self.log(context)),
+            "restarts": status.restarts if status else 0,
+            "last_exit": status.last_exit if status else None,
+            "seen": seen,
+        }
 
     def log(self, context: Context) -> Path:
         """Give the file that gets its output."""

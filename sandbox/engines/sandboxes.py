@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,9 @@ from sandbox.core.folders import sandbox_dir, state_root
 from sandbox.core.names import check_choice, check_sandbox_name
 from sandbox.core.ports import release_ports
 from sandbox.core.timeline import Timeline
-from sandbox.engines import embedded
 from sandbox.engines.access import Access
+from sandbox.engines.embedded import Embedded
+from sandbox.engines.engine import Engine
 from sandbox.engines.records import Record, exclusive, known_names
 from sandbox.servers.repositories import list_repositories
 from sandbox.toolchain import Progress, ensure_tools, version_set
@@ -35,7 +36,9 @@ __all__ = [
     "up",
 ]
 
-ENGINES = ("embedded",)
+ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Embedded(),)}
+"""Where a sandbox can live, by the name that `--engine` takes."""
+
 _WAIT_SECONDS = 300.0
 _MOST_NODES = 500
 
@@ -75,12 +78,12 @@ def fetch_tools(options: UpOptions, progress: Progress) -> None:
     Raises:
         UnavailableError: A tool can't be had from any source; names each and the reason.
     """
-    ensure_tools(embedded.TOOLS, provider=options.provider, progress=progress)
+    ensure_tools(ENGINES[options.engine].tools, provider=options.provider, progress=progress)
 
 
-def component_count() -> int:
+def component_count(engine: str) -> int:
     """Say of how many components a sandbox is made."""
-    return len(embedded.components())
+    return len(ENGINES[engine].components())
 
 
 def up(
@@ -116,8 +119,9 @@ def up(
                 hint=f"down --name {name}, then up again",
             )
         record = record.with_nodes(options.nodes)
+        engine = _engine_of(record)
         try:
-            way = embedded.bring(record, ensure_tools(embedded.TOOLS, provider=options.provider), timeline)
+            way = engine.bring(record, ensure_tools(engine.tools, provider=options.provider), timeline)
         except BaseException:
             if not record.ready:
                 _remove(record.name, record)
@@ -139,13 +143,24 @@ def _existing(name: str) -> Record:
     return record
 
 
+def _engine_of(record: Record) -> Engine:
+    if record.engine not in ENGINES:
+        raise UsageError(
+            f"sandbox {record.name} lives on the engine {record.engine}, which this version does not know",
+            hint=f"take it down with the version that made it: down --name {record.name}",
+        )
+    return ENGINES[record.engine]
+
+
 def access(name: str) -> Access:
     """Give the way into a sandbox.
 
     Raises:
         UsageError: There is no such sandbox.
     """
-    return embedded.access(_existing(name), ensure_tools(embedded.TOOLS))
+    record = _existing(name)
+    engine = _engine_of(record)
+    return engine.access(record, ensure_tools(engine.tools))
 
 
 def status(name: str) -> dict[str, Any]:
@@ -155,8 +170,9 @@ def status(name: str) -> dict[str, Any]:
         UsageError: There is no such sandbox.
     """
     record = _existing(name)
-    way = embedded.access(record, {})
-    components = embedded.component_states(record)
+    engine = _engine_of(record)
+    way = engine.access(record, {})
+    components = engine.component_states(record)
     running = [component["state"] == "running" for component in components]
     state = "up" if all(running) else "partial" if any(running) else "down"
     return {
@@ -221,11 +237,14 @@ def telling(name: str, tenant: str) -> Iterator[None]:
 
 def diagnose(name: str) -> Path:
     """Put everything that helps to understand a failure into a folder, and return it."""
-    return embedded.diagnose(_existing(name), Timeline())
+    record = _existing(name)
+    return _engine_of(record).diagnose(record, Timeline())
 
 
 def _remove(name: str, record: Record | None) -> None:
     folder = sandbox_dir(name)
-    embedded.end(folder, record.run_id if record else None)
+    # Where the record is lost, so is the engine: each ends what it finds of this folder.
+    for engine in [_engine_of(record)] if record else ENGINES.values():
+        engine.end(folder, record.run_id if record else None)
     remove_tree(folder)
     release_ports(state_root(), name)

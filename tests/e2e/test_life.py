@@ -17,12 +17,12 @@ from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.processes import Process
 from sandbox.core.supervision import SupervisorClient
-from sandbox.engines import embedded
+from sandbox.engines.embedded import Embedded
 from sandbox.servers.repositories import create_repository
 from tests.e2e.support import User, crane_account, git_account, tool
 
 NAME = "life"
-COMPONENTS = [part.name for part in embedded.components() if isinstance(part, ProcessComponent)]
+COMPONENTS = [part.name for part in Embedded().components() if isinstance(part, ProcessComponent)]
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -11,8 +11,8 @@ import pytest
 from sandbox.components.base import Context
 from sandbox.core.conditions import Deadline
 from sandbox.core.timeline import Timeline
-from sandbox.engines import embedded
 from sandbox.engines.driver import bring_up, closure
+from sandbox.engines.embedded import Embedded
 from sandbox.engines.records import Record
 from sandbox.engines.sandboxes import down
 from sandbox.toolchain import ensure_tools
@@ -23,11 +23,11 @@ Bring = Callable[..., AbstractContextManager[Context]]
 @contextmanager
 def _brought_up(*names: str, tools: tuple[str, ...]) -> Iterator[Context]:
     record = Record.new(f"part-{secrets.token_hex(4)}", "embedded", 1)
-    context = embedded.context_of(record, ensure_tools(tools))
+    context = Embedded().context_of(record, ensure_tools(tools))
     context.dir("logs")
     try:
         lease = context.supervisor.start(record.run_id)
-        bring_up(context, closure(embedded.components(), names), Deadline.after(60), Timeline())
+        bring_up(context, closure(Embedded().components(), names), Deadline.after(60), Timeline())
         lease.keep()
         yield context
     finally:

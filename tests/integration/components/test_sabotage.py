@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.components.base import Context
 from sandbox.components.kube import KubeApi
-from sandbox.engines import embedded
+from sandbox.engines.embedded import Embedded
 from sandbox.gitops.sabotage import add_big_node, wrong_git_password, wrong_webhook_secret
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
@@ -31,7 +31,7 @@ class SmallWorld:
 
 @pytest.fixture(scope="module")
 def cluster(brought_up: Bring) -> Iterator[Context]:
-    with brought_up("etcd", "kube-apiserver-bootstrap", tools=embedded.TOOLS) as context:
+    with brought_up("etcd", "kube-apiserver-bootstrap", tools=Embedded.tools) as context:
         yield context
 
 

@@ -15,7 +15,7 @@ from sandbox.components.base import Context
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Observation, State
 from sandbox.core.timeline import Timeline
-from sandbox.engines import embedded
+from sandbox.engines.embedded import Embedded
 from sandbox.gitops.application import API, Application, Moment
 from sandbox.gitops.cluster import TRACKING, Cluster
 from sandbox.gitops.repositories import EnvironmentRepo
@@ -44,8 +44,8 @@ class Commits:
 @pytest.fixture(scope="module")
 def cluster(brought_up: Bring) -> Iterator[Context]:
     # The seed brings Argo CD's own types.
-    embedded._ensure_seed(ensure_tools(embedded.TOOLS), Timeline())
-    with brought_up("etcd", "kube-apiserver-bootstrap", tools=embedded.TOOLS) as context:
+    Embedded().ensure_seed(ensure_tools(Embedded.tools), Timeline())
+    with brought_up("etcd", "kube-apiserver-bootstrap", tools=Embedded.tools) as context:
         yield context
 
 

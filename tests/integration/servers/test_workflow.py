@@ -13,8 +13,16 @@ import pytest
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, met, pending, wait_for
 from sandbox.core.processes import marked
+from sandbox.servers.plain_paths import open_way
 from sandbox.servers.repositories import isolated_git
-from sandbox.servers.workflow import RUN_FOLDER_VARIABLE, StepResult, WorkflowRequest, WorkflowResult, run_workflow
+from sandbox.servers.workflow import (
+    RUN_FOLDER_VARIABLE,
+    StepResult,
+    WorkflowRequest,
+    WorkflowResult,
+    clear_run,
+    run_workflow,
+)
 from tests.integration.servers.support import ACT, mode
 
 CANARY = "canary-$HOME-'x'-4711"
@@ -24,10 +32,11 @@ CANARY = "canary-$HOME-'x'-4711"
 def request_for(tmp_path: Path) -> Any:
     """Make a request whose workflow has the given steps, as YAML below ``steps:``."""
 
-    def make(steps: str, *, on: str = "push") -> WorkflowRequest:
-        work, folder = tmp_path / "work", tmp_path / "run"
+    def make(steps: str, *, on: str = "push", below: str = "") -> WorkflowRequest:
+        folder = tmp_path / below / "run"
+        work = tmp_path / below / "work"
         (work / ".github/workflows").mkdir(parents=True)
-        folder.mkdir(mode=0o700)
+        folder.mkdir(mode=0o700, parents=True)
         (work / ".github/workflows/ci.yaml").write_text(
             f"on: {on}\njobs:\n  build:\n    runs-on: ubuntu-latest\n    steps:\n{steps}"
         )
@@ -49,7 +58,7 @@ def request_for(tmp_path: Path) -> Any:
             secrets={"TOKEN": CANARY, "TOKEN_USER": "canary-user"},
             variables={"IMAGE": "127.0.0.1:5000/core/greeter"},
             tools_path=(),
-            cache=tmp_path / "cache",
+            cache=tmp_path / below / "cache",
             number=4711,
         )
 
@@ -209,3 +218,54 @@ def test_what_a_run_writes_is_private_even_at_umask_zero(request_for: Any) -> No
     assert "600" in log
     assert "0077" in log
     assert mode(result.log) == 0o600
+
+
+AWKWARD = [
+    "my state",
+    "it's",
+    'so "called"',
+    "$HOME",
+    "$(touch x)",
+    "Zürich 北京",
+    "a;b & c|d",
+    "a,b=c",
+    "back\\slash",
+    "*",
+]
+
+
+@pytest.mark.parametrize("name", AWKWARD)
+def test_a_run_passes_whatever_its_folder_is_called(request_for: Any, name: str) -> None:
+    request = request_for(
+        "      - uses: actions/checkout@v4\n"
+        "      - id: version\n        run: echo version=1 >> $GITHUB_OUTPUT; cd $HOME; cd $RUNNER_TEMP; mktemp -d\n"
+        "      - env:\n          TOKEN: ${{ secrets.TOKEN }}\n"
+        "        run: echo v${{ steps.version.outputs.version }} $(git log --format=%s) $(cat $GITHUB_WORKSPACE/.git/HEAD)\n"
+        "      - shell: python3 {0}\n        run: print('HOME', *__import__('os').environ['HOME'].split())\n",
+        below=name,
+    )
+
+    result, log = outcome(request)
+
+    assert (result.status, result.reason) == ("passed", ""), log
+    assert "v1 One ref: refs/heads/main" in log
+    home = next(line for line in log.splitlines() if "| HOME " in line).partition("| HOME ")[2]
+    assert len(home.split()) == 1
+    assert not Path(home).parent.parent.exists()
+    assert not (request.folder / "home").exists()
+
+
+def test_a_plain_path_to_a_folder_is_private_and_goes_with_the_run_whose_runner_was_killed(tmp_path: Path) -> None:
+    folder, gone = tmp_path / "my run", tmp_path / "another run"
+    for path in (folder, gone):
+        path.mkdir()
+    way, lost = open_way(folder), open_way(gone)
+    assert way.resolve() == folder
+    assert mode(way.parent) == 0o700
+    gone.rmdir()
+
+    clear_run(folder)
+
+    assert not way.parent.exists()
+    assert not lost.parent.exists()
+    assert open_way(tmp_path) == tmp_path

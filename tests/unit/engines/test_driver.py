@@ -12,8 +12,8 @@ from sandbox.core.conditions import Deadline, Observation, failed, met, pending
 from sandbox.core.errors import ConditionFailedError, DeadlineError, SandboxError, UnavailableError
 from sandbox.core.supervision import SupervisorClient
 from sandbox.core.timeline import Timeline
-from sandbox.engines import embedded
 from sandbox.engines.driver import bring_up, closure
+from sandbox.engines.embedded import Embedded
 
 
 @dataclass
@@ -71,7 +71,7 @@ def test_a_closure_holds_what_is_asked_for_and_all_that_it_requires() -> None:
 
 
 def test_every_component_of_the_engine_can_be_brought_up_with_what_it_requires() -> None:
-    parts = embedded.components()
+    parts = Embedded().components()
     assert len(set(names(parts))) == len(parts)
     for part in parts:
         found = closure(parts, [part.name])

@@ -1,0 +1,187 @@
+"""What every engine does alike: bring a sandbox's components up, look at them, end what it started.
+
+An engine says of what a sandbox consists there and what has to be made once for all sandboxes;
+adding one = adding one file beside this one and one entry to ``sandbox.engines.sandboxes``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from sandbox.components.base import Component, Context, Stateful
+from sandbox.core.conditions import Deadline
+from sandbox.core.errors import SandboxError, UnavailableError
+from sandbox.core.ports import LOOPBACK, is_free, lease_ports
+from sandbox.core.processes import end_marked
+from sandbox.core.supervision import Lease, SupervisorClient
+from sandbox.core.timeline import Timeline
+from sandbox.engines.access import Access
+from sandbox.engines.diagnostics import collect
+from sandbox.engines.driver import bring_up
+from sandbox.engines.records import Record
+from sandbox.toolchain import Tool
+
+__all__ = ["Engine", "ports_of", "supervised"]
+
+_PEOPLES_TOOLS = ("kubectl", "argocd", "kustomize", "crane")
+_END_SECONDS = 20.0
+
+
+class Engine(ABC):
+    """Where sandboxes live.
+
+    Attributes:
+        name: What it is called on the command line.
+        summary: What it is, for people.
+        capabilities: What a step may ask for here.
+        tools: The programs that it needs, by their names in versions.toml.
+        up_seconds: How long the components may take together to come up.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    capabilities: ClassVar[frozenset[str]]
+    tools: ClassVar[tuple[str, ...]]
+    up_seconds: ClassVar[float]
+
+    @abstractmethod
+    def components(self) -> list[Component]:
+        """Give the parts of a sandbox; the driver orders them."""
+
+    @abstractmethod
+    def prepare(self, record: Record, tools: Mapping[str, Tool], timeline: Timeline) -> None:
+        """Make what must be there before any component: what all sandboxes share, and where this one is to live.
+
+        Raises:
+            SandboxError: It can't be made; names what is missing on this machine.
+        """
+
+    @abstractmethod
+    def access(self, record: Record, tools: Mapping[str, Tool]) -> Access:
+        """Give the way into a sandbox; ``tools`` may be empty where no program is to be run."""
+
+    def hosts(self, record: Record) -> dict[str, str]:
+        """Say which servers of a sandbox listen elsewhere than on 127.0.0.1: purpose of the port to address."""
+        del record
+        return {}
+
+    def release(self, folder: Path, run_id: str | None) -> None:
+        """End what the supervisor can't: whatever an engine has started outside of it.
+
+        Args:
+            folder: The sandbox's state folder.
+            run_id: Its mark; None when it is lost.
+        """
+        del folder, run_id
+
+    def context_of(self, record: Record, tools: Mapping[str, Tool]) -> Context:
+        """Give the context of a sandbox, with the ports that it has or now gets."""
+        ports = lease_ports(record.folder.parent, record.name, dict.fromkeys(ports_of(self.components())))
+        return Context(
+            name=record.name,
+            run_id=record.run_id,
+            folder=record.folder,
+            ports=ports,
+            tools=tools,
+            nodes=record.nodes,
+            supervisor=SupervisorClient(record.folder),
+            hosts=self.hosts(record),
+        )
+
+    def bring(self, record: Record, tools: Mapping[str, Tool], timeline: Timeline) -> Access:
+        """Bring a sandbox up, or bring back what is missing of it.
+
+        Args:
+            record: Which one.
+            tools: Verified programs by name, all of ``tools``.
+            timeline: Gets what happens.
+
+        Returns:
+            The way into it.
+
+        Raises:
+            SandboxError: It can't be brought up; what was started by this call is ended again, and the
+                error says where the diagnostics are.
+        """
+        self.prepare(record, tools, timeline)
+        context = self.context_of(record, tools)
+        _link_tools(context)
+        components = self.components()
+        with supervised(context) as lease:
+            try:
+                bring_up(context, components, Deadline.after(self.up_seconds), timeline)
+            except SandboxError as error:
+                error.hint = f"read {collect(context, components, timeline)}"
+                raise
+            lease.keep()
+        return self.access(record, tools)
+
+    def end(self, folder: Path, run_id: str | None) -> None:
+        """End everything that a sandbox started.
+
+        Args:
+            folder: Its state folder.
+            run_id: Its mark; when its record is lost, what its running supervisor says is taken.
+
+        Raises:
+            DeadlineError: Something could not be ended.
+        """
+        supervisor = SupervisorClient(folder)
+        run_id = run_id or supervisor.run_id()
+        if run_id is not None:
+            supervisor.end(run_id, Deadline.after(_END_SECONDS))
+        self.release(folder, run_id)
+
+    def diagnose(self, record: Record, timeline: Timeline) -> Path:
+        """Put what helps to understand a failure into a folder, and return it."""
+        return collect(self.context_of(record, {}), self.components(), timeline)
+
+    def component_states(self, record: Record) -> list[dict[str, Any]]:
+        """Say of each part that runs how it is, by looking."""
+        context = self.context_of(record, {})
+        return [part.state(context) for part in self.components() if isinstance(part, Stateful)]
+
+
+def ports_of(parts: Sequence[Component]) -> list[str]:
+    """Give what the components need ports for."""
+    return [port for part in parts for port in part.ports]
+
+
+def _link_tools(context: Context) -> None:
+    """Put the programs that people use beside a sandbox into one folder, for their PATH."""
+    folder = context.dir("bin")
+    for name in _PEOPLES_TOOLS:
+        link = folder / name
+        link.unlink(missing_ok=True)
+        link.symlink_to(context.tools[name].binary())
+
+
+@contextlib.contextmanager
+def supervised(context: Context) -> Iterator[Lease]:
+    """Give a running supervisor; one started here ends with everything unless the lease is kept."""
+    if context.supervisor.process() is not None:
+        yield Lease(None)
+        return
+    # What an earlier supervisor left when it was killed would hold the ports.
+    end_marked(context.run_id, Deadline.after(_END_SECONDS))
+    _check_ports(context)
+    context.dir("logs")
+    lease = context.supervisor.start(context.run_id)
+    try:
+        yield lease
+    finally:
+        lease.drop()
+
+
+def _check_ports(context: Context) -> None:
+    for purpose, port in context.ports.items():
+        if not is_free(port):
+            raise UnavailableError(
+                f"port {port} on {LOOPBACK}, which sandbox {context.name} uses for {purpose}, is in use",
+                why="another program listens on it; the port stands in the sandbox's Git, so it can't be changed",
+                hint=f"see who it is: ss -ltnp 'sport = :{port}'; or start afresh: down --name {context.name}",
+            )
