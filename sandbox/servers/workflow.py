@@ -2,6 +2,7 @@
 
 The environment is made from nothing: a step sees the tools it is given, a home and a temporary folder of its run,
 and nothing of the user's. The home goes when the run ends, because act writes scripts there in which secrets stand.
+What act and the steps are told of the run's folder is a path without spaces: see ``sandbox.servers.plain_paths``.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.files import PRIVATE_DIR, make_private_dir, write_file, write_json
 from sandbox.core.processes import RUN_ID_VARIABLE, end_marked
 from sandbox.servers.act_log import LogLine, Mask, StepResult, parse_line
+from sandbox.servers.plain_paths import close_ways, open_way
 from sandbox.servers.triggers import Push, find_workflows
 
 __all__ = ["StepResult", "WorkflowRequest", "WorkflowResult", "clear_run", "run_workflow"]
@@ -122,8 +124,8 @@ def run_workflow(
     workflows = find_workflows(request.work, Push.of(request.event))
     log = request.folder / "log.txt"
     write_file(log, "")
-    run = _Run(request, on_step, cancelled or threading.Event(), deadline)
-    with _prepared(request), log.open("a") as file:
+    with _prepared(request) as way, log.open("a") as file:
+        run = _Run(request, way, on_step, cancelled or threading.Event(), deadline)
         for workflow in workflows:
             run.workflow(workflow, file)
             if run.status != "passed":
@@ -147,6 +149,7 @@ def clear_run(folder: Path) -> None:
         DeadlineError: A process of the run could not be ended.
     """
     _end_processes(folder)
+    close_ways(folder)
     (folder / _SECRETS).unlink(missing_ok=True)
     for name in _PASSING:
         # Tools write read-only folders, in which nothing can be deleted.
@@ -160,6 +163,7 @@ class _Run:
     def __init__(
         self,
         request: WorkflowRequest,
+        way: Path,
         on_step: Callable[[StepResult], None],
         cancelled: threading.Event,
         deadline: Deadline,
@@ -167,6 +171,7 @@ class _Run:
         self.steps: list[StepResult] = []
         self.status, self.reason = "passed", ""
         self._request = request
+        self._way = way
         self._on_step = on_step
         self._cancelled = cancelled
         self._deadline = deadline
@@ -174,7 +179,7 @@ class _Run:
 
     def workflow(self, path: Path, log: TextIO) -> None:
         """Run one workflow file; its outcome stands in ``status`` and ``reason``."""
-        process = _start(self._request, path)
+        process = _start(self._request, self._way, path)
         lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         reader = threading.Thread(target=_read, args=(process, lines))
         reader.start()
@@ -226,7 +231,7 @@ def _read(process: subprocess.Popen[str], lines: queue.SimpleQueue[str | None]) 
     lines.put(None)
 
 
-def _start(request: WorkflowRequest, workflow: Path) -> subprocess.Popen[str]:
+def _start(request: WorkflowRequest, way: Path, workflow: Path) -> subprocess.Popen[str]:
     folder = request.folder
     argv: list[str | Path] = [
         request.act,
@@ -249,7 +254,7 @@ def _start(request: WorkflowRequest, workflow: Path) -> subprocess.Popen[str]:
         return subprocess.Popen(
             argv,
             cwd=request.work,
-            env=_environment(request),
+            env=_environment(request, way),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -272,8 +277,8 @@ def _end(process: subprocess.Popen[str], folder: Path) -> None:
     process.wait()
 
 
-def _environment(request: WorkflowRequest) -> dict[str, str]:
-    folder, cache = request.folder, request.cache
+def _environment(request: WorkflowRequest, way: Path) -> dict[str, str]:
+    cache = request.cache
     kept = {
         name: value for name, value in os.environ.items() if name in {"LANG", RUN_ID_VARIABLE} or name.startswith("LC_")
     }
@@ -281,23 +286,23 @@ def _environment(request: WorkflowRequest) -> dict[str, str]:
     return {
         **kept,
         "PATH": os.pathsep.join([*map(str, request.tools_path), "/usr/bin", "/bin"]),
-        "HOME": str(folder / "home"),
-        "XDG_CACHE_HOME": str(folder / "home" / ".cache"),
-        "TMPDIR": str(folder / "tmp"),
+        "HOME": str(way / "home"),
+        "XDG_CACHE_HOME": str(way / "home" / ".cache"),
+        "TMPDIR": str(way / "tmp"),
         "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": str(folder / "gitconfig"),
+        "GIT_CONFIG_GLOBAL": str(way / "gitconfig"),
         "GIT_TERMINAL_PROMPT": "0",
         "GOCACHE": str(cache / "go-build"),
         "GOMODCACHE": str(cache / "go-mod"),
         **docker,
         **request.environment,
-        RUN_FOLDER_VARIABLE: str(folder),
+        RUN_FOLDER_VARIABLE: str(request.folder),
     }
 
 
 @contextlib.contextmanager
-def _prepared(request: WorkflowRequest) -> Iterator[None]:
-    """Lay out what act reads and writes, and take away what holds secrets."""
+def _prepared(request: WorkflowRequest) -> Iterator[Path]:
+    """Lay out what act reads and writes, give the way to it, and take away what holds secrets."""
     folder = request.folder
     for path in (*(folder / name for name in _PASSING), request.cache):
         make_private_dir(path)
@@ -307,7 +312,7 @@ def _prepared(request: WorkflowRequest) -> Iterator[None]:
     write_file(folder / "gitconfig", _IDENTITY)
     write_json(folder / "event.json", request.event)
     try:
-        yield
+        yield open_way(folder)
     finally:
         clear_run(folder)
 
