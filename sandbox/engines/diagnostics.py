@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sandbox.components.base import Component, Context
 from sandbox.components.kube import KubeApi
 from sandbox.core.errors import SandboxError
-from sandbox.core.files import make_private_dir, write_file, write_json
+from sandbox.core.files import make_private_dir, remove_tree, write_file, write_json
 from sandbox.core.folders import state_root
 from sandbox.core.timeline import Timeline
 
@@ -27,24 +28,33 @@ _KINDS = (
     ("apps/v1", "ReplicaSet"),
 )
 
+_KEPT = 5
+_STAMP = re.compile(r"\d{8}-\d{6}-\d{6}")
+
 
 def collect(context: Context, components: Sequence[Component], timeline: Timeline) -> Path:
     """Collect logs, the timeline and the cluster's objects, as far as they can be had.
+
+    Of each sandbox the newest five collections are kept.
 
     Returns:
         The folder; in it ``missing.txt`` names what could not be had, and why.
     """
     stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%d-%H%M%S-%f")
     folder = make_private_dir(state_root() / ".diagnostics" / f"{context.name}-{stamp}")
-    missing: list[str] = []
+    missing = [*_prune(folder.parent, context.name)]
     for component in components:
         try:
             component.diagnose(context, folder)
         except (SandboxError, OSError) as error:
             missing.append(f"{component.name}: {error}")
     write_json(folder / "timeline.json", {"events": [event.to_json() for event in timeline.events]})
+    kubeconfig = context.pki("admin.kubeconfig")
     try:
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        if not kubeconfig.exists():
+            # The client library says so by an error of its own, and it may be just what failed.
+            raise FileNotFoundError(f"there is no {kubeconfig}")
+        api = KubeApi(kubeconfig)
         for api_version, kind in _KINDS:
             objects = api.list(api_version, kind)
             write_file(folder / f"{kind.lower()}s.json", json.dumps(objects, indent=2))
@@ -53,3 +63,14 @@ def collect(context: Context, components: Sequence[Component], timeline: Timelin
     if missing:
         write_file(folder / "missing.txt", "\n".join(missing) + "\n")
     return folder
+
+
+def _prune(root: Path, name: str) -> Iterator[str]:
+    """Remove all but the newest collections of a sandbox; say what could not be removed."""
+    # The stamp is looked at: the name of another sandbox may begin with this one's.
+    mine = [path for path in root.glob(f"{name}-*") if _STAMP.fullmatch(path.name.removeprefix(f"{name}-"))]
+    for old in sorted(mine)[:-_KEPT]:
+        try:
+            remove_tree(old)
+        except SandboxError as error:
+            yield f"room for it: {error}"

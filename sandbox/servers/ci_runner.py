@@ -57,7 +57,7 @@ class CiRunner:
         for left in self._store.all():
             if left.status == "running":
                 clear_run(self._store.folder(left))
-                self._store.write(left.ended("cancelled", "the runner was restarted"))
+                self._store.finish(left.ended("cancelled", "the runner was restarted"))
             elif left.status == "queued":
                 self._enqueue(left)
         yield
@@ -109,15 +109,21 @@ class CiRunner:
         except Exception as error:  # noqa: BLE001 - one broken run must not end the runner; its traceback is logged
             _LOG.exception("run %s broke", going.id)
             ended = going.ended("failed", f"the runner itself failed: {error}")
-        self._store.write(ended)
+        try:
+            self._store.finish(ended)
+            self._store.prune()
+        except SandboxError:
+            # What can't be tidied up must not end the runner.
+            _LOG.exception("after run %s", ended.id)
         _LOG.info("run %s of %s %s: %s %s", ended.id, ended.repository, ended.commit, ended.status, ended.reason)
 
     def _run(self, going: Run) -> tuple[Run, WorkflowResult]:
         folder, settings = self._store.folder(going), self._settings
-        check_out(settings.clone_url(going.repository), settings.git, going.ref, going.commit, folder / "work")
+        work = self._store.work(going)
+        check_out(settings.clone_url(going.repository), settings.git, going.ref, going.commit, work)
         request = WorkflowRequest(
             folder=folder,
-            work=folder / "work",
+            work=work,
             event=self._store.event(going),
             act=settings.act,
             secrets=settings.secrets(),

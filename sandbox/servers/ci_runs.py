@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.core.errors import UsageError
-from sandbox.core.files import make_private_dir, read_json, write_json
+from sandbox.core.files import make_private_dir, read_json, remove_tree, write_json
 from sandbox.core.names import check_repository_name
 
 __all__ = ["Run", "RunStore", "now"]
@@ -19,6 +21,8 @@ __all__ = ["Run", "RunStore", "now"]
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _RESULT = "result.json"
 _EVENT = "event.json"
+_WORK = "work"
+_KEPT = 50
 
 
 def now() -> str:
@@ -73,20 +77,35 @@ class Run:
 
 
 class RunStore:
-    """The folder of all runs."""
+    """The folder of all runs.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: Where it is; made if need be.
+        kept: How many runs that ended ``prune`` leaves.
+    """
+
+    def __init__(self, folder: Path, kept: int = _KEPT) -> None:
         self._folder = make_private_dir(folder)
+        self._kept = kept
+        self._changing = threading.Lock()
         self._deliveries = {run.delivery for run in self.all()}
 
     def folder(self, run: Run) -> Path:
         """Give the folder of one run."""
         return self._folder / run.id
 
+    def work(self, run: Run) -> Path:
+        """Give the place of a run's checkout, which is there while it runs."""
+        return self.folder(run) / _WORK
+
     def all(self) -> list[Run]:
         """Read all runs, the oldest first; a folder that was never finished being made is left out."""
-        files = sorted(self._folder.glob(f"*/{_RESULT}"))
-        return [Run.from_json(read_json(file)) for file in files]
+        runs = []
+        for file in sorted(self._folder.glob(f"*/{_RESULT}")):
+            # The runner, another process to a story, may prune it at this moment.
+            with contextlib.suppress(FileNotFoundError):
+                runs.append(Run.from_json(read_json(file)))
+        return runs
 
     def event(self, run: Run) -> dict[str, object]:
         """Read a run's push event."""
@@ -107,11 +126,12 @@ class RunStore:
             raise UsageError("the event is no push event", why="repository.full_name, after or ref is missing")
         if not _COMMIT.fullmatch(commit):
             raise UsageError("the event is no push event", why="after is no commit")
-        run = Run(self._new_id(), check_repository_name(name), commit, ref, delivery, received=now())
-        make_private_dir(self.folder(run))
-        write_json(self.folder(run) / _EVENT, event)
-        # Last: a run exists when its result does.
-        self.write(run)
+        with self._changing:
+            run = Run(self._new_id(), check_repository_name(name), commit, ref, delivery, received=now())
+            make_private_dir(self.folder(run))
+            write_json(self.folder(run) / _EVENT, event)
+            # Last: a run exists when its result does.
+            self.write(run)
         self._deliveries.add(delivery)
         return run
 
@@ -126,3 +146,35 @@ class RunStore:
         """Write a run's ``result.json`` and give the run back."""
         write_json(self.folder(run) / _RESULT, run.to_json())
         return run
+
+    def finish(self, run: Run) -> Run:
+        """Record how a run ended, and give it back; its checkout goes, since Git has the commit.
+
+        Raises:
+            UnavailableError: The checkout can't be removed; the run is recorded all the same.
+        """
+        try:
+            # First: whoever waits for the end then finds a folder in which nothing changes any more.
+            if self.work(run).exists():
+                remove_tree(self.work(run))
+        finally:
+            self.write(run)
+        return run
+
+    def prune(self) -> None:
+        """Remove what lies before the newest runs that ended; a run that waits or goes on stays, however old.
+
+        Raises:
+            UnavailableError: Something can't be removed.
+        """
+        with self._changing:
+            runs = self.all()
+            ended = [run.id for run in runs if run.finished]
+            going = {run.id for run in runs if not run.finished}
+            if len(ended) <= self._kept:
+                return
+            oldest_kept = ended[-self._kept]
+            # Not by the list of runs: a removal that was broken off leaves a folder that is no run.
+            for folder in sorted(self._folder.iterdir()):
+                if folder.name < oldest_kept and folder.name not in going:
+                    remove_tree(folder)

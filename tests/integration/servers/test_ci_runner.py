@@ -108,6 +108,7 @@ def test_a_push_runs_the_commits_own_workflow_which_pushes_to_the_environment(ci
     assert "CI <ci@gitops-sandbox.invalid>" in ci.git.client.run("argocd", "log", "-1", "--format=%an <%ae>", cwd=clone)
     folder = ci.runs / result["id"]
     assert mode(folder) == 0o700
+    assert not (folder / "work").exists()
     everything = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     assert PASSWORDS["ci"].encode() not in everything
     assert PASSWORDS["ci"] not in (ci.folder / "ci_runner.log").read_text()

@@ -240,7 +240,8 @@ def test_a_run_passes_whatever_its_folder_is_called(request_for: Any, name: str)
         "      - uses: actions/checkout@v4\n"
         "      - id: version\n        run: echo version=1 >> $GITHUB_OUTPUT; cd $HOME; cd $RUNNER_TEMP; mktemp -d\n"
         "      - env:\n          TOKEN: ${{ secrets.TOKEN }}\n"
-        "        run: echo v${{ steps.version.outputs.version }} $(git log --format=%s) $(cat $GITHUB_WORKSPACE/.git/HEAD)\n"
+        "        run: echo v${{ steps.version.outputs.version }} $(git log --format=%s)"
+        " $(cat $GITHUB_WORKSPACE/.git/HEAD)\n"
         "      - shell: python3 {0}\n        run: print('HOME', *__import__('os').environ['HOME'].split())\n",
         below=name,
     )
