@@ -16,12 +16,14 @@ from pathlib import Path
 
 import yaml
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sandbox.components.base import Context
 from sandbox.core.conditions import Observation, met
+from sandbox.core.errors import UnavailableError
 from sandbox.core.files import write_file
 from sandbox.core.ports import LOOPBACK
 
@@ -73,6 +75,8 @@ _LEAVES = (
     _Leaf("argocd-client", "argocd-ca", "argocd-component"),
 )
 _AUTHORITIES = ("ca", "etcd-ca", "argocd-ca")
+_ACCOUNTS_KEY = "service-account.key"
+_Pair = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 # Who speaks to the API server by a kubeconfig, and in which namespace it stands.
 _KUBECONFIGS = {
@@ -92,22 +96,20 @@ class Pki:
     ports = ("apiserver",)
 
     def ensure(self, context: Context) -> None:
-        """Make everything that is missing at once; a set that is whole is left alone."""
-        if self._complete(context):
-            return
-        folder = context.dir("pki")
-        authorities = {name: _make_authority(folder, name, context.name) for name in _AUTHORITIES}
-        for leaf in _LEAVES:
-            _make_leaf(folder, leaf, *authorities[leaf.authority])
-        # Kubernetes signs service account tokens with RSA unless told otherwise; ES256 is as good and made at once.
-        _write_key(folder / "service-account.key", ec.generate_private_key(ec.SECP256R1()))
-        for user, namespace in _KUBECONFIGS.items():
-            write_file(folder / f"{user}.kubeconfig", _kubeconfig(context, user, namespace))
-        write_file(context.folder / "kubeconfig", _kubeconfig(context, "admin", "default"))
+        """Make what is missing or damaged, out of the authorities that are there; a set that is whole is left alone.
 
-    def _complete(self, context: Context) -> bool:
-        # Written last: when it is there, all the others are.
-        return (context.folder / "kubeconfig").exists()
+        Raises:
+            UnavailableError: What everything else is signed with is lost, so that nothing can be made that fits.
+        """
+        folder = context.dir("pki")
+        authorities = _ensure_signers(folder, context.name)
+        for leaf in _LEAVES:
+            key, certificate = authorities[leaf.authority]
+            if not _is_whole(folder, leaf, certificate):
+                _make_leaf(folder, leaf, key, certificate)
+        for user, namespace in _KUBECONFIGS.items():
+            _ensure_kubeconfig(folder / f"{user}.kubeconfig", context, user, namespace)
+        _ensure_kubeconfig(context.folder / "kubeconfig", context, "admin", "default")
 
     def ready(self, context: Context) -> Observation:
         """It is ready as soon as it was made."""
@@ -119,6 +121,62 @@ class Pki:
 
     def remove(self, context: Context) -> None:
         """Nothing: it goes with the state folder."""
+
+
+def _ensure_signers(folder: Path, sandbox: str) -> dict[str, _Pair]:
+    """Give the authorities, made where nothing was signed yet; the key of service accounts is made with them.
+
+    A new authority in the place of a lost one would fit nothing: the programs that run hold certificates of the old.
+    """
+    found = {name: pair for name in _AUTHORITIES if (pair := _load_pair(folder, name))}
+    lost = [f"{name}.{kind}" for name in _AUTHORITIES if name not in found for kind in ("key", "crt")]
+    if _load_key(folder / _ACCOUNTS_KEY) is None:
+        lost.append(_ACCOUNTS_KEY)
+    if lost and any((folder / f"{leaf.file}.key").exists() for leaf in _LEAVES):
+        raise UnavailableError(
+            f"sandbox {sandbox} has lost what its certificates and tokens are signed with",
+            why=f"missing, damaged or of two kinds in {folder}: {', '.join(lost)}",
+            hint=f"put them back if there is a copy; else make all anew: down --name {sandbox}, then up",
+        )
+    if _ACCOUNTS_KEY in lost:
+        # Kubernetes signs service account tokens with RSA unless told otherwise; ES256 is as good and made at once.
+        _write_key(folder / _ACCOUNTS_KEY, ec.generate_private_key(ec.SECP256R1()))
+    return {name: found.get(name) or _make_authority(folder, name, sandbox) for name in _AUTHORITIES}
+
+
+def _load_key(path: Path) -> ec.EllipticCurvePrivateKey | None:
+    try:
+        key = serialization.load_pem_private_key(path.read_bytes(), None)
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+    return key if isinstance(key, ec.EllipticCurvePrivateKey) else None
+
+
+def _load_pair(folder: Path, name: str) -> _Pair | None:
+    """Read a key and its certificate; None when one is missing or damaged, or they don't belong together."""
+    key = _load_key(folder / f"{name}.key")
+    try:
+        certificate = x509.load_pem_x509_certificate((folder / f"{name}.crt").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return (key, certificate) if key and key.public_key() == certificate.public_key() else None
+
+
+def _is_whole(folder: Path, leaf: _Leaf, authority: x509.Certificate) -> bool:
+    pair = _load_pair(folder, leaf.file)
+    if pair is None:
+        return False
+    try:
+        pair[1].verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _ensure_kubeconfig(path: Path, context: Context, user: str, namespace: str) -> None:
+    # Its content is not looked at: people choose another namespace or context in theirs.
+    if not path.exists() or not path.stat().st_size:
+        write_file(path, _kubeconfig(context, user, namespace))
 
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
@@ -143,7 +201,7 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicK
     )
 
 
-def _make_authority(folder: Path, name: str, sandbox: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+def _make_authority(folder: Path, name: str, sandbox: str) -> _Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gitops-sandbox {sandbox} {name}")])
     certificate = (

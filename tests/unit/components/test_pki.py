@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, ExtensionOID, NameOID
 
 from sandbox.components.base import Context
 from sandbox.components.pki import ARGOCD_ACCOUNTS, Pki
+from sandbox.core.errors import UnavailableError
 
 AUTHORITIES = ("ca", "etcd-ca", "argocd-ca")
 OF_THE_CLUSTER = {
@@ -31,6 +33,7 @@ SIGNED_BY = {
     "argocd-tls": "argocd-ca",
     "argocd-client": "argocd-ca",
 }
+SIGNERS = ["service-account.key", *(f"{name}.{kind}" for name in AUTHORITIES for kind in ("key", "crt"))]
 SERVERS = {"apiserver", "etcd", "argocd-tls"}
 
 
@@ -132,11 +135,83 @@ def test_a_whole_set_is_left_alone(context: Context, pki: Path) -> None:
     assert pki.is_dir()
 
 
-def test_a_set_that_was_broken_off_is_made_anew_as_a_whole(context: Context, pki: Path) -> None:
-    (context.folder / "kubeconfig").unlink()
-    (pki / "admin.crt").write_text("half")
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b""), lambda path: path.write_text("?")])
+def test_a_leaf_that_is_lost_is_made_again_out_of_its_authority(
+    context: Context, pki: Path, damage: Callable[[Path], object]
+) -> None:
+    for name, authority in SIGNED_BY.items():
+        for kind in ("key", "crt"):
+            before = content(context.folder)
+            damage(pki / f"{name}.{kind}")
+
+            Pki().ensure(context)
+
+            after = content(context.folder)
+            assert before.keys() == after.keys()
+            assert {path for path in before if before[path] != after[path]} == {f"pki/{name}.key", f"pki/{name}.crt"}
+            certificate(pki / f"{name}.crt").verify_directly_issued_by(certificate(pki / f"{authority}.crt"))
+            assert (pki / f"{name}.{kind}").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_certificate_of_another_authority_is_made_again(context: Context, pki: Path, tmp_path: Path) -> None:
+    other = Context("other", "unit", tmp_path / "other", context.ports, {}, 1, context.supervisor)
+    Pki().ensure(other)
+    for kind in ("key", "crt"):
+        (pki / f"admin.{kind}").write_bytes(other.pki(f"admin.{kind}").read_bytes())
+
     Pki().ensure(context)
+
     certificate(pki / "admin.crt").verify_directly_issued_by(certificate(pki / "ca.crt"))
+
+
+def test_a_kubeconfig_that_is_lost_is_written_again_and_one_that_was_edited_is_kept(
+    context: Context, pki: Path
+) -> None:
+    before = content(context.folder)
+    lost = [context.folder / "kubeconfig", *pki.glob("*.kubeconfig")]
+    for path in lost:
+        path.unlink()
+    Pki().ensure(context)
+    assert content(context.folder) == before
+
+    edited = (context.folder / "kubeconfig").read_text().replace("namespace: default", "namespace: mine")
+    (context.folder / "kubeconfig").write_text(edited)
+    Pki().ensure(context)
+    assert (context.folder / "kubeconfig").read_text() == edited
+
+
+def test_what_everything_is_signed_with_is_never_replaced_and_its_loss_is_told(context: Context, pki: Path) -> None:
+    for file in SIGNERS:
+        kept = (pki / file).read_bytes()
+        (pki / file).unlink()
+        before = content(context.folder)
+
+        with pytest.raises(UnavailableError, match="has lost what its certificates") as caught:
+            Pki().ensure(context)
+
+        assert file in caught.value.why
+        assert "down --name box" in caught.value.hint
+        assert content(context.folder) == before
+        (pki / file).write_bytes(kept)
+
+
+def test_an_authority_with_the_key_of_another_is_a_lost_one(context: Context, pki: Path) -> None:
+    (pki / "ca.key").write_bytes((pki / "etcd-ca.key").read_bytes())
+    with pytest.raises(UnavailableError, match="has lost"):
+        Pki().ensure(context)
+
+
+@pytest.mark.parametrize("written", range(1, 7))
+def test_a_first_making_that_was_broken_off_is_completed(context: Context, pki: Path, written: int) -> None:
+    first = SIGNERS[:written]
+    for path in [context.folder / "kubeconfig", *pki.iterdir()]:
+        if path.name not in first:
+            path.unlink()
+
+    Pki().ensure(context)
+
+    for name, authority in SIGNED_BY.items():
+        certificate(pki / f"{name}.crt").verify_directly_issued_by(certificate(pki / f"{authority}.crt"))
 
 
 def test_two_sandboxes_share_no_authority(context: Context, pki: Path, tmp_path: Path) -> None:
