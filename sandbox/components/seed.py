@@ -17,10 +17,11 @@ from typing import Any
 
 import yaml
 
+from sandbox.components.applying import apply_all
 from sandbox.components.argocd_config import static_manifests
 from sandbox.components.base import Context
-from sandbox.components.kube import KubeApi, KubeError
-from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.components.kube import KubeApi
+from sandbox.core.conditions import Deadline, Observation, met
 from sandbox.core.files import make_private_dir, writing_errors
 from sandbox.core.folders import cache_root
 from sandbox.toolchain import Tool, version_set
@@ -81,39 +82,7 @@ def apply_static(context: Context) -> None:
         DeadlineError: The CRDs did not become Established in time.
     """
     api = KubeApi(context.pki("admin.kubeconfig"))
-    manifests = _manifests(context.tools["argocd"])
-    definitions = [manifest for manifest in manifests if manifest["kind"] == "CustomResourceDefinition"]
-    custom = [manifest for manifest in manifests if manifest["apiVersion"].startswith("argoproj.io/")]
-    for manifest in manifests:
-        if manifest not in custom:
-            api.apply(manifest)
-    deadline = Deadline.after(_SECONDS)
-    for definition in definitions:
-        name = definition["metadata"]["name"]
-        wait_for(lambda name=name: _established(api, name), deadline, wanted=f"CRD {name} to be established")  # type: ignore[misc]
-    for manifest in custom:
-        wait_for(
-            lambda manifest=manifest: _applied(api, manifest),  # type: ignore[misc]
-            deadline,
-            wanted=f"{manifest['kind']} {manifest['metadata']['name']} to be accepted",
-        )
-
-
-def _established(api: KubeApi, name: str) -> Observation:
-    found = api.get("apiextensions.k8s.io/v1", "CustomResourceDefinition", name) or {}
-    conditions = {entry["type"]: entry["status"] for entry in found.get("status", {}).get("conditions") or ()}
-    return met("established") if conditions.get("Established") == "True" else pending(f"conditions: {conditions}")
-
-
-def _applied(api: KubeApi, manifest: dict[str, Any]) -> Observation:
-    try:
-        api.apply(manifest)
-    except KubeError as error:
-        # An established CRD may still be a moment away from being served.
-        if error.status == 404:  # noqa: PLR2004  # not found
-            return pending(error.why)
-        raise
-    return met("accepted")
+    apply_all(api, _manifests(context.tools["argocd"]), Deadline.after(_SECONDS))
 
 
 def keep_seed(context: Context) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from sandbox.components.kube import KubeApi
 from sandbox.components.pki import ARGOCD_NAMESPACE
+from sandbox.components.rollout import rollout_waits_for
 from sandbox.core.conditions import Observation, failed, met, pending
 from sandbox.gitops.cluster import TRACKING, Change
 from sandbox.gitops.manifests import Key, difference, key_of, with_namespace
@@ -110,7 +111,7 @@ class Application:
         if left_over:
             return pending(f"not in the commit, but alive: {', '.join(left_over)}")
         for key, alive in live.items():
-            if key in known and key.kind == "Deployment" and (waiting := _rollout(alive)):
+            if key in known and key.kind == "Deployment" and (waiting := rollout_waits_for(alive)):
                 return pending(f"{key}: {waiting}")
         return met(f"{len(desired)} objects are as {revision[:8]} says")
 
@@ -169,11 +170,11 @@ class Application:
             if manifest["kind"] != "Deployment":
                 continue
             live = self._api.get("apps/v1", "Deployment", manifest["metadata"]["name"], self.namespace) or {}
-            if not _rollout(live):
+            if not rollout_waits_for(live):
                 return failed(f"the rollout of {revision[:8]} is complete")
             reasons = {entry["type"]: entry.get("reason") for entry in live.get("status", {}).get("conditions", ())}
             if reasons.get("Progressing") != "ProgressDeadlineExceeded":
-                return pending(f"{manifest['metadata']['name']}: {_rollout(live)}")
+                return pending(f"{manifest['metadata']['name']}: {rollout_waits_for(live)}")
         health = (application.get("status", {}).get("health") or {}).get("status")
         return met("ProgressDeadlineExceeded, Degraded") if health == "Degraded" else pending(f"Argo CD says {health}")
 
@@ -225,15 +226,3 @@ def _is_ready(pod: dict[str, Any]) -> bool:
     return "deletionTimestamp" not in pod["metadata"] and any(
         entry["type"] == "Ready" and entry["status"] == "True" for entry in conditions
     )
-
-
-def _rollout(deployment: dict[str, Any]) -> str | None:
-    """Say what a Deployment's rollout waits for, as `kubectl rollout status` does; None when it is complete."""
-    status, wanted = deployment.get("status", {}), deployment.get("spec", {}).get("replicas", 1)
-    if status.get("observedGeneration", 0) < deployment.get("metadata", {}).get("generation", 0):
-        return "the controller has not seen the change yet"
-    for field, meaning in (("updatedReplicas", "updated"), ("availableReplicas", "available")):
-        if status.get(field, 0) < wanted:
-            return f"{status.get(field, 0)} of {wanted} replicas are {meaning}"
-    old = status.get("replicas", 0) - status.get("updatedReplicas", 0)
-    return f"{old} replicas of the revision before are still there" if old else None

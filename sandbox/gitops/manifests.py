@@ -1,14 +1,15 @@
 """What a commit says, and how a live object differs from it.
 
 The comparison follows the API server's own rules as far as they change what was written: it adds
-fields (defaults, status), so only what the commit says is compared; it drops null and empty values,
-zero and false; it rewrites quantities; and it keeps a Secret's ``stringData`` as ``data``.
+fields (defaults, status), so only what the commit says is compared; it drops null, empty lists and
+texts, zero, false and empty maps (but not empty objects: ``emptyDir: {}`` says something); it
+rewrites quantities; and it keeps a Secret's ``stringData`` as ``data``.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,16 @@ _QUANTITY_MAPS = {"requests", "limits", "capacity", "hard", "default", "defaultR
 _QUANTITY_FIELDS = {"sizeLimit", "averageValue", "divisor"}
 # What lies under these is the user's own text, whatever its keys are called.
 _FREE_TEXT = {"data", "metadata", "stringData", "binaryData"}
+# Fields that are Go maps in k8s.io/api and apimachinery (v0.36.3): empty, they are left out. An empty struct is not.
+_MAPS = {
+    *("labels", "annotations", "matchLabels", "nodeSelector", "data", "binaryData", "stringData", "parameters"),
+    *("attributes", "counters", "options", "overhead", "volumeAttributes", "maxLimitRequestRatio"),
+    *_QUANTITY_MAPS,
+}
+# A map in these kinds, a struct in all others, where an empty one means everything.
+_SELECTOR_IS_MAP = {"Service", "ReplicationController"}
+# An empty one means the same as none, so that no version of the server is held to writing it.
+_MEANINGLESS = {"resources", "securityContext", "strategy", "updateStrategy", "metadata", "status"}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -81,7 +92,8 @@ def difference(said: Mapping[str, Any], lives: Mapping[str, Any]) -> str | None:
         lives: The object as the API server has it.
     """
     said = _as_stored(said)
-    return next(_differences(said, lives, ()), None)
+    optional = _MAPS | _MEANINGLESS | ({"selector"} if said.get("kind") in _SELECTOR_IS_MAP else set())
+    return next(_differences(said, lives, (), optional), None)
 
 
 def _as_stored(said: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -92,18 +104,24 @@ def _as_stored(said: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**rest, "data": {**(said.get("data") or {}), **encoded}}
 
 
-def _differences(said: Any, lives: Any, path: tuple[str | int, ...]) -> Iterator[str]:
+def _differences(said: Any, lives: Any, path: tuple[str | int, ...], optional: Set[str]) -> Iterator[str]:
+    """Walk both; ``optional`` names the mappings that may be absent when they hold nothing."""
     if said is None or path == ("status",):
         return
-    if isinstance(said, Mapping) and (lives is None or isinstance(lives, Mapping)):
+    if isinstance(said, Mapping) and isinstance(lives, Mapping):
         for key, value in said.items():
-            yield from _differences(value, (lives or {}).get(key), (*path, key))
+            yield from _differences(value, lives.get(key), (*path, key), optional)
+    elif isinstance(said, Mapping) and lives is None:
+        for key, value in said.items():
+            yield from _differences(value, None, (*path, key), optional)
+        if path[-1] not in optional:
+            yield f"{_place(path)} is not set, the commit says {said}"
     elif isinstance(said, list) and isinstance(lives, list):
         if len(said) != len(lives):
             yield f"{_place(path)} has {len(lives)} entries, the commit says {len(said)}"
             return
         for index, (one, other) in enumerate(zip(said, lives, strict=True)):
-            yield from _differences(one, other, (*path, index))
+            yield from _differences(one, other, (*path, index), optional)
     elif not _equal(said, lives, path):
         yield f"{_place(path)} is {_shown(lives)}, the commit says {_shown(said)}"
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.gitops.application import Moment, _is_ready, _rollout, _troubles
+from sandbox.components.rollout import rollout_waits_for
+from sandbox.gitops.application import Moment, _is_ready, _troubles
 
 
 def deployment(generation: int = 2, **status: int) -> dict[str, Any]:
@@ -16,7 +17,7 @@ def deployment(generation: int = 2, **status: int) -> dict[str, Any]:
 
 
 def test_a_rollout_is_complete_when_all_replicas_are_new_and_available_and_no_old_one_is_left() -> None:
-    assert _rollout(deployment()) is None
+    assert rollout_waits_for(deployment()) is None
 
 
 @pytest.mark.parametrize(
@@ -31,12 +32,13 @@ def test_a_rollout_is_complete_when_all_replicas_are_new_and_available_and_no_ol
     ],
 )
 def test_a_rollout_that_is_not_complete_says_what_it_waits_for(live: dict[str, Any], reason: str) -> None:
-    assert _rollout(live) == reason
+    assert rollout_waits_for(live) == reason
 
 
 def test_a_deployment_scaled_to_nothing_is_complete_without_replicas() -> None:
     assert (
-        _rollout({"metadata": {"generation": 1}, "spec": {"replicas": 0}, "status": {"observedGeneration": 1}}) is None
+        rollout_waits_for({"metadata": {"generation": 1}, "spec": {"replicas": 0}, "status": {"observedGeneration": 1}})
+        is None
     )
 
 

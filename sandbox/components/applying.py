@@ -1,0 +1,61 @@
+"""Applying many objects at once: custom types first, and objects of them only when the types are in force."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sandbox.components.kube import KubeApi, KubeError
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+
+__all__ = ["apply_all"]
+
+_NOT_FOUND = 404
+_CUSTOM = "CustomResourceDefinition"
+
+
+def apply_all(api: KubeApi, manifests: Iterable[Mapping[str, Any]], deadline: Deadline) -> None:
+    """Apply manifests in their order, but objects of the custom types among them after these are in force.
+
+    Args:
+        api: Who applies them, to which cluster.
+        manifests: What must be; namespaces before what lies in them.
+        deadline: When custom types must be in force.
+
+    Raises:
+        KubeError: The API server refused one.
+        DeadlineError: A custom type did not become Established in time.
+    """
+    listed = list(manifests)
+    definitions = [manifest for manifest in listed if manifest["kind"] == _CUSTOM]
+    groups = {definition["spec"]["group"] for definition in definitions}
+    custom = [manifest for manifest in listed if str(manifest["apiVersion"]).partition("/")[0] in groups]
+    for manifest in listed:
+        if manifest not in custom:
+            api.apply(manifest)
+    for definition in definitions:
+        name = definition["metadata"]["name"]
+        wait_for(lambda name=name: _established(api, name), deadline, wanted=f"CRD {name} to be established")  # type: ignore[misc]
+    for manifest in custom:
+        wait_for(
+            lambda manifest=manifest: _applied(api, manifest),  # type: ignore[misc]
+            deadline,
+            wanted=f"{manifest['kind']} {manifest['metadata']['name']} to be accepted",
+        )
+
+
+def _established(api: KubeApi, name: str) -> Observation:
+    found = api.get("apiextensions.k8s.io/v1", _CUSTOM, name) or {}
+    conditions = {entry["type"]: entry["status"] for entry in found.get("status", {}).get("conditions") or ()}
+    return met("established") if conditions.get("Established") == "True" else pending(f"conditions: {conditions}")
+
+
+def _applied(api: KubeApi, manifest: Mapping[str, Any]) -> Observation:
+    try:
+        api.apply(manifest)
+    except KubeError as error:
+        # An established CRD may still be a moment away from being served.
+        if error.status == _NOT_FOUND:
+            return pending(error.why)
+        raise
+    return met("accepted")

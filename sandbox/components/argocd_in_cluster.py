@@ -1,0 +1,136 @@
+"""Argo CD as pods of a cluster: the official install.yaml through a Kustomize overlay of ours.
+
+In three steps, so that every process finds its settings at its first start: types, identities and
+settings; the secrets of this sandbox (``ArgocdConfig``); the workloads. Since the administrator's
+password is set before the first start, Argo CD makes no initial one that would have to be deleted.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sandbox.components.applying import apply_all
+from sandbox.components.argocd_config import static_manifests
+from sandbox.components.base import Context
+from sandbox.components.kube import KubeApi
+from sandbox.components.pki import ARGOCD_NAMESPACE
+from sandbox.components.probes import http_ok
+from sandbox.components.rollout import rollout_waits_for
+from sandbox.core.commands import run
+from sandbox.core.conditions import Deadline, Observation, State, met, pending
+from sandbox.core.errors import SandboxError
+from sandbox.core.files import write_file
+
+__all__ = ["SERVER_NODE_PORT", "ArgocdInCluster", "ArgocdSettings"]
+
+SERVER_NODE_PORT = 30443
+"""Where argocd-server answers on the node, as the overlay says."""
+
+_OVERLAY = Path(__file__).parent / "manifests" / "argocd"
+_BUILD_SECONDS = 30.0
+_TYPES_SECONDS = 60.0
+_LOG_LINES = 500
+_WORKLOADS = (("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"))
+
+
+class ArgocdSettings:
+    """The namespace, the custom types, the identities and the settings of Argo CD."""
+
+    name = "argocd-settings"
+    ports: tuple[str, ...] = ()
+
+    def __init__(self, *requires: str) -> None:
+        self.requires = requires
+
+    def ensure(self, context: Context) -> None:
+        """Apply them as they stand in install.yaml."""
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGOCD_NAMESPACE}}
+        api = KubeApi(context.pki("admin.kubeconfig"))
+        apply_all(api, [namespace, *static_manifests(context.tools["argocd"])], Deadline.after(_TYPES_SECONDS))
+
+    def ready(self, context: Context) -> Observation:
+        """They are ready once applied."""
+        del context
+        return met("applied")
+
+    def diagnose(self, context: Context, into: Path) -> None:
+        """Nothing: they are the same for every sandbox."""
+
+    def remove(self, context: Context) -> None:
+        """They go with the cluster."""
+
+
+class ArgocdInCluster:
+    """The workloads of Argo CD."""
+
+    name = "argocd"
+    requires = ("argocd-config",)
+    ports = ("argocd-server",)
+
+    def ensure(self, context: Context) -> None:
+        """Apply what the overlay renders to; the server-side apply leaves alone what is as it must be."""
+        api = KubeApi(context.pki("admin.kubeconfig"))
+        for manifest in self._rendered(context):
+            api.apply(manifest)
+
+    def _rendered(self, context: Context) -> list[dict[str, Any]]:
+        with tempfile.TemporaryDirectory(dir=context.folder) as name:
+            folder = Path(name)
+            shutil.copy(_OVERLAY / "kustomization.yaml", folder)
+            shutil.copy(context.tools["argocd"].file("install.yaml"), folder)
+            rendered = run([context.tools["kustomize"].binary(), "build", folder], timeout=_BUILD_SECONDS)
+        known = {_key(manifest) for manifest in static_manifests(context.tools["argocd"])}
+        documents = yaml.load_all(rendered, Loader=yaml.CSafeLoader)
+        return [manifest for manifest in documents if _key(manifest) not in known]
+
+    def ready(self, context: Context) -> Observation:
+        """It is ready when every workload is rolled out and the server answers where the host reaches it."""
+        api = KubeApi(context.pki("admin.kubeconfig"))
+        found = [item for version, kind in _WORKLOADS for item in api.list(version, kind, ARGOCD_NAMESPACE)]
+        waiting = [f"{item['metadata']['name']}: {reason}" for item in found if (reason := rollout_waits_for(item))]
+        if waiting or not found:
+            return pending("; ".join(waiting) or "there is no workload of it")
+        return http_ok(context.address("argocd-server"), "/healthz", authority=context.pki("argocd-ca.crt"))
+
+    def state(self, context: Context) -> dict[str, Any]:
+        """Say how it is, for ``status``."""
+        try:
+            seen = self.ready(context)
+        except SandboxError as error:
+            seen = pending(error.what)
+        well = seen.state is State.MET
+        return {
+            "name": self.name,
+            "state": "running" if well else "unready",
+            "pid": None,
+            "log": "",
+            "restarts": 0,
+            "last_exit": None,
+            "seen": "" if well else seen.seen,
+        }
+
+    def diagnose(self, context: Context, into: Path) -> None:
+        """Take the end of each pod's log."""
+        api = KubeApi(context.pki("admin.kubeconfig"))
+        for pod in api.list("v1", "Pod", ARGOCD_NAMESPACE):
+            name = pod["metadata"]["name"]
+            for container in pod["spec"]["containers"]:
+                path = api.resource("v1", "Pod").path(ARGOCD_NAMESPACE, name)
+                query = f"/log?container={container['name']}&tailLines={_LOG_LINES}"
+                try:
+                    text = str(api.request("GET", path + query))
+                except SandboxError as error:
+                    text = str(error)
+                write_file(into / f"{name}.{container['name']}.log", text)
+
+    def remove(self, context: Context) -> None:
+        """It goes with the cluster."""
+
+
+def _key(manifest: dict[str, Any]) -> tuple[str, str, str]:
+    return manifest["apiVersion"], manifest["kind"], manifest["metadata"]["name"]
