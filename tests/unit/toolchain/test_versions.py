@@ -30,9 +30,11 @@ def lock(**source: Any) -> dict[str, Any]:
     return {"schema": 1, "go_modules": {}, "tools": tools}
 
 
-def test_every_part_of_the_embedded_engine_is_locked() -> None:
+def test_every_part_of_the_engines_is_locked() -> None:
     wanted = {"go", "valkey", "act", "etcd", "kustomize", "crane", "registry", "kwok", "argocd", "kubectl"}
     wanted |= {"kube-apiserver", "kube-controller-manager", "kube-scheduler"}
+    wanted |= {"kind", "kubelet", "kubeadm", "kube-proxy", "containerd", "ctr", "containerd-shim-runc-v2", "crictl"}
+    wanted |= {"cni-bridge", "cni-loopback", "cni-host-local", "cni-portmap", "coredns", "local-path-provisioner"}
     assert {tool.name for tool in TOOLS} == wanted
 
 
