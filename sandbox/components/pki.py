@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import yaml
 from cryptography import x509
@@ -27,7 +29,7 @@ from sandbox.core.errors import UnavailableError
 from sandbox.core.files import write_file
 from sandbox.core.ports import LOOPBACK
 
-__all__ = ["ARGOCD_ACCOUNTS", "ARGOCD_NAMESPACE", "SERVICE_NETWORK", "Pki"]
+__all__ = ["ARGOCD_ACCOUNTS", "ARGOCD_NAMESPACE", "SERVICE_NETWORK", "Pki", "argocd_pki"]
 
 ARGOCD_NAMESPACE = "argocd"
 SERVICE_NETWORK = "10.96.0.0/16"
@@ -74,13 +76,13 @@ _LEAVES = (
     _Leaf("argocd-tls", "argocd-ca", "argocd-server", hosts=(LOOPBACK, "localhost")),
     _Leaf("argocd-client", "argocd-ca", "argocd-component"),
 )
-_AUTHORITIES = ("ca", "etcd-ca", "argocd-ca")
 _ACCOUNTS_KEY = "service-account.key"
 _Pair = tuple[ec.EllipticCurvePrivateKey, x509.Certificate]
 
 # Who speaks to the API server by a kubeconfig, and in which namespace it stands.
+_ADMIN = "admin"
 _KUBECONFIGS = {
-    "admin": "default",
+    _ADMIN: "default",
     "kube-controller-manager": "default",
     "kube-scheduler": "default",
     "kwok": "default",
@@ -88,12 +90,23 @@ _KUBECONFIGS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
 class Pki:
-    """Keys, certificates and kubeconfigs of one sandbox, in its ``pki/`` folder."""
+    """Keys, certificates and kubeconfigs of one sandbox, in its ``pki/`` folder.
 
-    name = "pki"
-    requires: tuple[str, ...] = ()
-    ports = ("apiserver",)
+    Attributes:
+        leaves: The certificates; their authorities are made too.
+        keys: Keys that nothing certifies, by file name.
+        kubeconfigs: Who speaks to the API server by one, and in which namespace it stands.
+    """
+
+    leaves: tuple[_Leaf, ...] = _LEAVES
+    keys: tuple[str, ...] = (_ACCOUNTS_KEY,)
+    kubeconfigs: Mapping[str, str] = field(default_factory=lambda: _KUBECONFIGS)
+
+    name: ClassVar[str] = "pki"
+    requires: ClassVar[tuple[str, ...]] = ()
+    ports: ClassVar[tuple[str, ...]] = ("apiserver",)
 
     def ensure(self, context: Context) -> None:
         """Make what is missing or damaged, out of the authorities that are there; a set that is whole is left alone.
@@ -102,14 +115,36 @@ class Pki:
             UnavailableError: What everything else is signed with is lost, so that nothing can be made that fits.
         """
         folder = context.dir("pki")
-        authorities = _ensure_signers(folder, context.name)
-        for leaf in _LEAVES:
+        authorities = self._ensure_signers(folder, context.name)
+        for leaf in self.leaves:
             key, certificate = authorities[leaf.authority]
             if not _is_whole(folder, leaf, certificate):
                 _make_leaf(folder, leaf, key, certificate)
-        for user, namespace in _KUBECONFIGS.items():
+        for user, namespace in self.kubeconfigs.items():
             _ensure_kubeconfig(folder / f"{user}.kubeconfig", context, user, namespace)
-        _ensure_kubeconfig(context.folder / "kubeconfig", context, "admin", "default")
+        if _ADMIN in self.kubeconfigs:
+            _ensure_kubeconfig(context.folder / "kubeconfig", context, _ADMIN, self.kubeconfigs[_ADMIN])
+
+    def _ensure_signers(self, folder: Path, sandbox: str) -> dict[str, _Pair]:
+        """Give the authorities, made where nothing was signed yet; the key of service accounts is made with them.
+
+        A new authority in the place of a lost one would fit nothing: what runs holds certificates of the old.
+        """
+        names = dict.fromkeys(leaf.authority for leaf in self.leaves)
+        found = {name: pair for name in names if (pair := _load_pair(folder, name))}
+        lost = [f"{name}.{kind}" for name in names if name not in found for kind in ("key", "crt")]
+        lost_keys = [name for name in self.keys if _load_key(folder / name) is None]
+        lost += lost_keys
+        if lost and any((folder / f"{leaf.file}.key").exists() for leaf in self.leaves):
+            raise UnavailableError(
+                f"sandbox {sandbox} has lost what its certificates and tokens are signed with",
+                why=f"missing, damaged or of two kinds in {folder}: {', '.join(lost)}",
+                hint=f"put them back if there is a copy; else make all anew: down --name {sandbox}, then up",
+            )
+        for name in lost_keys:
+            # Kubernetes signs service account tokens with RSA unless told otherwise; ES256 is as good and made at once.
+            _write_key(folder / name, ec.generate_private_key(ec.SECP256R1()))
+        return {name: found.get(name) or _make_authority(folder, name, sandbox) for name in names}
 
     def ready(self, context: Context) -> Observation:
         """It is ready as soon as it was made."""
@@ -123,25 +158,9 @@ class Pki:
         """Nothing: it goes with the state folder."""
 
 
-def _ensure_signers(folder: Path, sandbox: str) -> dict[str, _Pair]:
-    """Give the authorities, made where nothing was signed yet; the key of service accounts is made with them.
-
-    A new authority in the place of a lost one would fit nothing: the programs that run hold certificates of the old.
-    """
-    found = {name: pair for name in _AUTHORITIES if (pair := _load_pair(folder, name))}
-    lost = [f"{name}.{kind}" for name in _AUTHORITIES if name not in found for kind in ("key", "crt")]
-    if _load_key(folder / _ACCOUNTS_KEY) is None:
-        lost.append(_ACCOUNTS_KEY)
-    if lost and any((folder / f"{leaf.file}.key").exists() for leaf in _LEAVES):
-        raise UnavailableError(
-            f"sandbox {sandbox} has lost what its certificates and tokens are signed with",
-            why=f"missing, damaged or of two kinds in {folder}: {', '.join(lost)}",
-            hint=f"put them back if there is a copy; else make all anew: down --name {sandbox}, then up",
-        )
-    if _ACCOUNTS_KEY in lost:
-        # Kubernetes signs service account tokens with RSA unless told otherwise; ES256 is as good and made at once.
-        _write_key(folder / _ACCOUNTS_KEY, ec.generate_private_key(ec.SECP256R1()))
-    return {name: found.get(name) or _make_authority(folder, name, sandbox) for name in _AUTHORITIES}
+def argocd_pki() -> Pki:
+    """Give the part that a sandbox needs whose cluster makes its own: Argo CD's."""
+    return Pki(tuple(leaf for leaf in _LEAVES if leaf.authority == "argocd-ca"), keys=(), kubeconfigs={})
 
 
 def _load_key(path: Path) -> ec.EllipticCurvePrivateKey | None:
