@@ -9,7 +9,7 @@ rewrites quantities; and it keeps a Secret's ``stringData`` as ``data``.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,7 @@ _MAPS = {
 _SELECTOR_IS_MAP = {"Service", "ReplicationController"}
 # An empty one means the same as none, so that no version of the server is held to writing it.
 _MEANINGLESS = {"resources", "securityContext", "strategy", "updateStrategy", "metadata", "status"}
+_OPTIONAL = frozenset(_MAPS | _MEANINGLESS)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -92,7 +93,7 @@ def difference(said: Mapping[str, Any], lives: Mapping[str, Any]) -> str | None:
         lives: The object as the API server has it.
     """
     said = _as_stored(said)
-    optional = _MAPS | _MEANINGLESS | ({"selector"} if said.get("kind") in _SELECTOR_IS_MAP else set())
+    optional = _OPTIONAL | {"selector"} if said.get("kind") in _SELECTOR_IS_MAP else _OPTIONAL
     return next(_differences(said, lives, (), optional), None)
 
 
@@ -104,17 +105,14 @@ def _as_stored(said: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**rest, "data": {**(said.get("data") or {}), **encoded}}
 
 
-def _differences(said: Any, lives: Any, path: tuple[str | int, ...], optional: Set[str]) -> Iterator[str]:
+def _differences(said: Any, lives: Any, path: tuple[str | int, ...], optional: frozenset[str]) -> Iterator[str]:
     """Walk both; ``optional`` names the mappings that may be absent when they hold nothing."""
     if said is None or path == ("status",):
         return
-    if isinstance(said, Mapping) and isinstance(lives, Mapping):
+    if isinstance(said, Mapping) and (lives is None or isinstance(lives, Mapping)):
         for key, value in said.items():
-            yield from _differences(value, lives.get(key), (*path, key), optional)
-    elif isinstance(said, Mapping) and lives is None:
-        for key, value in said.items():
-            yield from _differences(value, None, (*path, key), optional)
-        if path[-1] not in optional:
+            yield from _differences(value, (lives or {}).get(key), (*path, key), optional)
+        if lives is None and path[-1] not in optional:
             yield f"{_place(path)} is not set, the commit says {said}"
     elif isinstance(said, list) and isinstance(lives, list):
         if len(said) != len(lives):

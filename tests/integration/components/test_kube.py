@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import http.client
 import secrets
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -188,6 +189,75 @@ def test_a_secret_given_as_text_is_no_difference(api: KubeApi, namespace: str) -
     }
     api.apply(said)
     assert difference(said, api.get("v1", "Secret", "a", namespace) or {}) is None
+
+
+def full_of_nothing(namespace: str) -> dict[str, Any]:
+    said = deployment(namespace, resources={"limits": {}, "requests": {}}, securityContext={}, lifecycle={})
+    said["spec"] |= {"strategy": {}}
+    said["spec"]["template"]["metadata"] |= {"annotations": {}}
+    said["spec"]["template"]["spec"] |= {
+        "volumes": [{"name": "scratch", "emptyDir": {}}],
+        "nodeSelector": {},
+        "securityContext": {"seLinuxOptions": {}},
+        "affinity": {"podAntiAffinity": {}},
+        "overhead": {},
+    }
+    return said
+
+
+def of_kind(api_version: str, kind: str, **fields: Any) -> Callable[[str], dict[str, Any]]:
+    return lambda namespace: {
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": "a", "namespace": namespace, "labels": {}},
+        **fields,
+    }
+
+
+def empty_mappings(said: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Give the path of each mapping that holds nothing."""
+    if said == {}:
+        yield path
+    for step, inner in said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ():
+        yield from empty_mappings(inner, (*path, step))
+
+
+def without(live: dict[str, Any], path: tuple[Any, ...]) -> dict[str, Any]:
+    """Give a live object without the mapping at ``path``, which it may not have at all."""
+    changed = copy.deepcopy(live)
+    parent: Any = changed
+    for step in path[:-1]:
+        parent = parent[step] if isinstance(parent, list) else parent.get(step, {})
+    parent.pop(path[-1], None)
+    return changed
+
+
+CLAIM = {"accessModes": ["ReadWriteOnce"], "selector": {}, "resources": {"requests": {"storage": "1Gi"}}}
+POLICY: dict[str, Any] = {"podSelector": {}, "ingress": [{"from": [{"namespaceSelector": {}}]}]}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "missed"),
+    [
+        (full_of_nothing, {"lifecycle", "emptyDir", "seLinuxOptions", "podAntiAffinity"}),
+        (of_kind("v1", "ConfigMap", data={}, binaryData={}), set()),
+        (of_kind("v1", "Secret", data={}, stringData={}), set()),
+        (of_kind("v1", "Service", spec={"ports": [{"port": 80}], "selector": {}}, status={"loadBalancer": {}}), set()),
+        (of_kind("v1", "ResourceQuota", spec={"hard": {}}), set()),
+        (of_kind("v1", "LimitRange", spec={"limits": [{"type": "Pod", "max": {}, "min": {}}]}), set()),
+        (of_kind("networking.k8s.io/v1", "NetworkPolicy", spec=POLICY), {"podSelector", "namespaceSelector"}),
+        (of_kind("policy/v1", "PodDisruptionBudget", spec={"maxUnavailable": 1, "selector": {}}), {"selector"}),
+        (of_kind("v1", "PersistentVolumeClaim", spec=CLAIM), {"selector"}),
+    ],
+)
+def test_of_empty_mappings_those_that_the_server_keeps_are_missed_when_they_are_gone(
+    api: KubeApi, namespace: str, manifest: Callable[[str], dict[str, Any]], missed: set[str]
+) -> None:
+    said = manifest(namespace)
+    api.apply(said)
+    live = api.get(said["apiVersion"], said["kind"], said["metadata"]["name"], namespace) or {}
+    assert difference(said, live) is None
+    assert {path[-1] for path in empty_mappings(said) if difference(said, without(live, path))} == missed
 
 
 def test_deleting_by_hand_what_is_not_there_is_told(api: KubeApi, namespace: str) -> None:

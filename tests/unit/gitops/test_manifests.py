@@ -14,7 +14,8 @@ from sandbox.core.errors import UnavailableError
 from sandbox.gitops.manifests import Key, difference, key_of, render, with_namespace
 
 # Nothing of these is a field whose values the API server rewrites.
-NAMES = st.sampled_from(["a", "b", "c", "d.e/f", "g h"])
+MAPS = ["labels", "nodeSelector"]
+NAMES = st.sampled_from(["a", "b", "c", "d.e/f", "g h", *MAPS])
 LEAVES = st.integers() | st.booleans() | st.text(min_size=1) | st.floats(allow_nan=False, allow_infinity=False)
 OBJECTS = st.recursive(
     LEAVES | st.none() | st.just(""),
@@ -32,11 +33,27 @@ def with_defaults(said: Any) -> Any:
 
 
 def without_empty(said: Any) -> Any:
-    """Drop what an API server drops: fields with nothing in them."""
+    """Drop what an API server drops: fields with nothing in them, but of mappings only those that it keeps as maps."""
     if isinstance(said, dict):
         inner = {key: without_empty(value) for key, value in said.items()}
-        return {key: value for key, value in inner.items() if value not in (None, "", [], {})}
+        return {
+            key: value
+            for key, value in inner.items()
+            if value not in (None, "", []) and not (key in MAPS and value == {})
+        }
     return [without_empty(item) for item in said] if isinstance(said, list) else said
+
+
+def mappings(said: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Give the path of every mapping that was said and is no map of the API server's, the object itself left out."""
+    if isinstance(said, dict):
+        if path and path[-1] not in MAPS:
+            yield path
+        for key, value in said.items():
+            yield from mappings(value, (*path, key))
+    elif isinstance(said, list):
+        for index, value in enumerate(said):
+            yield from mappings(value, (*path, index))
 
 
 def places(said: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -69,6 +86,12 @@ def test_an_object_equals_itself_with_whatever_the_server_added(said: dict[str, 
 @given(MANIFESTS)
 def test_what_the_server_drops_because_it_is_empty_is_no_difference(said: dict[str, Any]) -> None:
     assert difference(said, without_empty(said)) is None
+
+
+@given(MANIFESTS, st.data())
+def test_a_mapping_that_is_missing_is_found_even_where_it_is_empty(said: dict[str, Any], data: st.DataObject) -> None:
+    path = data.draw(st.sampled_from(list(mappings(said))))
+    assert difference(said, with_defaults(changed(said, path, None))) is not None
 
 
 @given(MANIFESTS, LEAVES, st.data())
@@ -147,6 +170,35 @@ def test_a_difference_deep_inside_is_named_by_its_place() -> None:
     said = {"spec": {"containers": [{"env": [{"name": "A", "value": "1"}]}]}}
     lives = {"spec": {"containers": [{"env": [{"name": "A", "value": "2"}]}]}}
     assert difference(said, lives) == "spec.containers[0].env[0].value is '2', the commit says '1'"
+
+
+def test_an_empty_mapping_that_says_something_must_be_there() -> None:
+    pod = {"kind": "Pod", "spec": {"volumes": [{"name": "v", "emptyDir": {}}]}}
+    assert difference(pod, pod) is None
+    assert (
+        difference(pod, {"kind": "Pod", "spec": {"volumes": [{"name": "v", "emptyDir": {"medium": "Memory"}}]}}) is None
+    )
+    found = difference(pod, {"kind": "Pod", "spec": {"volumes": [{"name": "v", "hostPath": {"path": "/"}}]}})
+    assert found == "spec.volumes[0].emptyDir is not set, the commit says {}"
+    for kind, spec in (
+        ("PodDisruptionBudget", {"selector": {}}),
+        ("NetworkPolicy", {"ingress": [{"from": [{"podSelector": {}}]}]}),
+        ("Pod", {"affinity": {"nodeAffinity": {}}}),
+    ):
+        assert difference({"kind": kind, "spec": spec}, {"kind": kind, "spec": {}}) is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        ("Service", {"selector": {}}),
+        ("Deployment", {"strategy": {}, "template": {"metadata": {"labels": {}, "annotations": {}}}}),
+        ("Pod", {"nodeSelector": {}, "securityContext": {}, "resources": {"limits": {}, "requests": {}}}),
+        ("ResourceQuota", {"hard": {}}),
+    ],
+)
+def test_an_empty_mapping_that_means_the_same_as_none_may_be_absent(kind: str, spec: dict[str, Any]) -> None:
+    assert difference({"kind": kind, "spec": spec, "status": {}}, {"kind": kind, "spec": {"template": {}}}) is None
 
 
 def test_a_status_in_a_commit_says_nothing() -> None:
