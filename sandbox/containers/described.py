@@ -1,0 +1,91 @@
+"""What is said to Docker of containers and their owner, and what it says of itself and of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["NAME_LABEL", "RUN_ID_LABEL", "Container", "ContainerOptions", "DaemonInfo", "Owner"]
+
+NAME_LABEL = "dev.gitops-sandbox.name"
+RUN_ID_LABEL = "dev.gitops-sandbox.run-id"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The sandbox that something belongs to.
+
+    Attributes:
+        name: The sandbox's name.
+        run_id: The id of the run that made it; empty in a search for what any run of it made.
+    """
+
+    name: str
+    run_id: str = ""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """The labels that say so."""
+        labels = {NAME_LABEL: self.name}
+        return labels | {RUN_ID_LABEL: self.run_id} if self.run_id else labels
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonInfo:
+    """What the daemon says of itself.
+
+    Attributes:
+        version: Its version.
+        cgroup_version: 1 or 2.
+        rootless: Whether it runs in a user namespace, as an ordinary user.
+        root: The folder that it keeps images and volumes in.
+    """
+
+    version: str
+    cgroup_version: int
+    rootless: bool
+    root: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerOptions:
+    """How a container is run.
+
+    Attributes:
+        name: Its name, unique on the daemon.
+        image: An image that is there already.
+        command: Arguments for its entrypoint.
+        environment: Variables; a secret belongs into a mounted file instead.
+        ports: The port in the container (TCP) and the one on 127.0.0.1 by which the host reaches it.
+        mounts: Paths of the host and where the container sees them, read-only.
+        network: The network that it is in.
+        aliases: Further names by which containers of that network find it.
+        restart: Whether the daemon starts it again: "no", "unless-stopped", "on-failure", "always".
+    """
+
+    name: str
+    image: str
+    command: Sequence[str] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    ports: Mapping[int, int] = field(default_factory=dict)
+    mounts: Mapping[str, str] = field(default_factory=dict)
+    network: str = "bridge"
+    aliases: Sequence[str] = ()
+    restart: str = "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as it was when it was looked at.
+
+    Attributes:
+        state: "created", "running", "paused", "restarting", "exited" or "dead".
+        addresses: Its IPv4 address in each network that it is in.
+    """
+
+    id: str
+    name: str
+    image: str
+    state: str
+    labels: Mapping[str, str]
+    addresses: Mapping[str, str]

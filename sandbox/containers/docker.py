@@ -1,0 +1,394 @@
+"""The one door to Docker: what a sandbox makes there carries its labels, and is found again by them.
+
+Every name that is given to the daemon here is exact: no image is ever pulled, and nothing without our labels is
+removed. Errors of the SDK and of the connection become ours at this door.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shutil
+import tarfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self
+
+import docker
+import requests
+from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
+
+from sandbox.containers.described import Container, ContainerOptions, DaemonInfo, Owner
+from sandbox.core.errors import UnavailableError
+
+__all__ = ["Docker", "connect"]
+
+_SECONDS = 60
+_LOOPBACK = "127.0.0.1"
+
+
+def connect() -> Docker:
+    """Connect to the daemon that DOCKER_HOST, DOCKER_CONTEXT or the current Docker context names, as docker does.
+
+    Raises:
+        UnavailableError: No daemon answers there; says whether it is absent, stopped, or not for this user.
+    """
+    with _our_errors("Docker does not answer"):
+        door = Docker(docker.from_env(timeout=_SECONDS))
+        door.info()
+        return door
+
+
+class Docker:
+    """A daemon.
+
+    Args:
+        client: The SDK's client of it.
+    """
+
+    def __init__(self, client: docker.DockerClient) -> None:
+        self._client = client
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def info(self) -> DaemonInfo:
+        """Look at the daemon.
+
+        Raises:
+            UnavailableError: It does not answer.
+        """
+        with _our_errors("Docker does not answer"):
+            said = self._client.info()
+        return DaemonInfo(
+            version=said.get("ServerVersion", ""),
+            cgroup_version=int(said.get("CgroupVersion") or 1),
+            rootless=any("name=rootless" in option for option in said.get("SecurityOptions") or ()),
+            root=said.get("DockerRootDir", ""),
+        )
+
+    def containers(self, owner: Owner) -> list[Container]:
+        """Find a sandbox's containers, stopped ones too.
+
+        Raises:
+            UnavailableError: The daemon does not answer.
+        """
+        with _our_errors("can't list containers"):
+            found = self._client.containers.list(all=True, filters=_filters(owner), ignore_removed=True)
+        return [_container(each) for each in found]
+
+    def container(self, name: str) -> Container | None:
+        """Give the container of a name or an id, whoever made it.
+
+        Raises:
+            UnavailableError: The daemon does not answer.
+        """
+        with _our_errors(f"can't look at container {name}"):
+            try:
+                return _container(self._client.containers.get(name))
+            except NotFound:
+                return None
+
+    def run(self, options: ContainerOptions, owner: Owner) -> Container:
+        """Start a container in the background, labelled with its owner.
+
+        Raises:
+            UnavailableError: Its image is not there, its name or a port is taken, or it can't be started; one that
+                was made but not started is removed.
+        """
+        with _our_errors(f"can't start container {options.name}"):
+            made = self._client.containers.create(
+                options.image,
+                list(options.command),
+                name=options.name,
+                environment=dict(options.environment),
+                labels=owner.labels,
+                ports={f"{inside}/tcp": (_LOOPBACK, outside) for inside, outside in options.ports.items()},
+                volumes={path: {"bind": inside, "mode": "ro"} for path, inside in options.mounts.items()},
+                network=options.network,
+                restart_policy={"Name": options.restart},
+            )
+            try:
+                if options.aliases:
+                    network = self._client.networks.get(options.network)
+                    network.disconnect(made)
+                    network.connect(made, aliases=list(options.aliases))
+                made.start()
+                made.reload()
+            except BaseException:
+                made.remove(force=True, v=True)
+                raise
+        return _container(made)
+
+    def start(self, name: str) -> None:
+        """Start a stopped container.
+
+        Raises:
+            UnavailableError: There is none of that name, or it can't be started.
+        """
+        with _our_errors(f"can't start container {name}"):
+            self._client.containers.get(name).start()
+
+    def stop(self, name: str, *, seconds: int = 10) -> None:
+        """Stop a container, by force when it does not end within ``seconds``.
+
+        Raises:
+            UnavailableError: There is none of that name.
+        """
+        with _our_errors(f"can't stop container {name}"):
+            self._client.containers.get(name).stop(timeout=seconds)
+
+    def remove(self, name: str) -> None:
+        """Remove a container and its anonymous volumes, running or not; safe when there is none.
+
+        Raises:
+            UnavailableError: It can't be removed.
+        """
+        with _our_errors(f"can't remove container {name}"), contextlib.suppress(NotFound):
+            self._client.containers.get(name).remove(force=True, v=True)
+
+    def remove_owned(self, owner: Owner) -> list[str]:
+        """Remove all containers, then all networks and volumes, that carry the owner's labels, and name them.
+
+        Raises:
+            UnavailableError: Something can't be removed.
+        """
+        removed = []
+        for container in self.containers(owner):
+            self.remove(container.id)
+            removed.append(container.name)
+        with _our_errors(f"can't remove what belongs to {owner.name}"):
+            for kind in (self._client.networks, self._client.volumes):
+                for each in kind.list(filters=_filters(owner)):
+                    with contextlib.suppress(NotFound):
+                        each.remove()
+                    removed.append(each.name)
+        return removed
+
+    def execute(self, name: str, argv: Sequence[str]) -> str:
+        """Run a program in a container to its end and give what it wrote to stdout.
+
+        Raises:
+            UnavailableError: There is no such container, or the program failed; carries what it wrote.
+        """
+        with _our_errors(f"can't run {argv[0]} in container {name}"):
+            code, (out, err) = self._client.containers.get(name).exec_run(list(argv), demux=True)
+        if code != 0:
+            raise UnavailableError(
+                f"`{' '.join(argv)}` in container {name} ended with exit code {code}",
+                why=(err or out or b"it said nothing").decode(errors="replace").strip(),
+            )
+        return (out or b"").decode(errors="replace")
+
+    def put(self, name: str, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
+        """Write files into a container, with the folders that they lack.
+
+        Args:
+            name: The container, running or not.
+            files: Contents by absolute path.
+            mode: Their permission bits.
+
+        Raises:
+            UnavailableError: There is no such container, or they can't be written.
+        """
+        with _our_errors(f"can't write into container {name}"):
+            self._client.containers.get(name).put_archive("/", _archive(files, mode))
+
+    def logs(self, name: str, *, lines: int = 200) -> str:
+        """Give the last lines that a container wrote; nothing when there is no such container.
+
+        Raises:
+            UnavailableError: The daemon does not answer.
+        """
+        with _our_errors(f"can't read the log of container {name}"):
+            try:
+                said = self._client.containers.get(name).logs(tail=lines)
+            except NotFound:
+                return ""
+        return bytes(said).decode(errors="replace")
+
+    def ensure_network(self, name: str, owner: Owner) -> None:
+        """Make a bridge network with the owner's labels, unless one of that name is there.
+
+        Raises:
+            UnavailableError: It can't be made.
+        """
+        with _our_errors(f"can't make network {name}"):
+            if not self._client.networks.list(names=[name]):
+                self._client.networks.create(name, driver="bridge", labels=owner.labels)
+
+    def join(self, network: str, container: str, *, aliases: Iterable[str] = ()) -> None:
+        """Put a container into one more network; nothing happens when it is in there.
+
+        Raises:
+            UnavailableError: There is no such network or container.
+        """
+        with _our_errors(f"can't put container {container} into network {network}"):
+            found = self._client.containers.get(container)
+            if network not in found.attrs["NetworkSettings"]["Networks"]:
+                self._client.networks.get(network).connect(found, aliases=list(aliases))
+
+    def has_image(self, tag: str) -> bool:
+        """Say whether an image of that tag, id or digest is there.
+
+        Raises:
+            UnavailableError: The daemon does not answer.
+        """
+        with _our_errors(f"can't look at image {tag}"):
+            try:
+                self._client.images.get(tag)
+            except ImageNotFound:
+                return False
+        return True
+
+    def image_size(self, tag: str) -> int:
+        """Give the bytes of an image.
+
+        Raises:
+            UnavailableError: There is no such image.
+        """
+        with _our_errors(f"can't look at image {tag}"):
+            return int(self._client.images.get(tag).attrs["Size"])
+
+    def image_tags(self, repository: str) -> list[str]:
+        """Give all tags that a repository has here, each with the repository before it.
+
+        Raises:
+            UnavailableError: The daemon does not answer.
+        """
+        with _our_errors(f"can't list the images of {repository}"):
+            return sorted(tag for image in self._client.images.list(repository) for tag in image.tags)
+
+    def import_image(self, layer: io.BufferedIOBase | Iterator[bytes], tag: str, changes: Sequence[str]) -> None:
+        """Make an image of one layer; its tag appears when all of it is there.
+
+        Args:
+            layer: The tar archive of its whole file system.
+            tag: Its repository and tag.
+            changes: What is set on it, as lines of a Dockerfile.
+
+        Raises:
+            UnavailableError: The daemon refuses it, or its disk is full.
+        """
+        repository, _, name = tag.rpartition(":")
+        with _our_errors(f"can't import image {tag}"):
+            said = self._client.api.import_image(
+                src=layer, stream_src=True, repository=repository, tag=name, changes=list(changes)
+            )
+        if '"error"' in said:
+            raise UnavailableError(f"can't import image {tag}", why=said.strip()[-500:], hint="docker system df")
+
+    def build_image(self, context: Mapping[str, bytes], tag: str) -> None:
+        """Build an image from a context in memory, which has a Dockerfile; nothing is pulled.
+
+        Raises:
+            UnavailableError: It can't be built; carries the builder's words.
+        """
+        with _our_errors(f"can't build image {tag}"):
+            self._client.images.build(
+                fileobj=io.BytesIO(_archive(context, 0o755)),
+                custom_context=True,
+                tag=tag,
+                rm=True,
+                forcerm=True,
+                pull=False,
+            )
+
+    def tag_image(self, tag: str, further: str) -> None:
+        """Give an image one more tag.
+
+        Raises:
+            UnavailableError: There is no such image.
+        """
+        repository, _, name = further.rpartition(":")
+        with _our_errors(f"can't tag image {tag}"):
+            self._client.images.get(tag).tag(repository, name)
+
+    def remove_image(self, tag: str) -> None:
+        """Take a tag away, and the image with its last one; safe when there is none.
+
+        Raises:
+            UnavailableError: A container uses it.
+        """
+        with _our_errors(f"can't remove image {tag}"), contextlib.suppress(ImageNotFound):
+            self._client.images.remove(tag)
+
+
+def _filters(owner: Owner) -> dict[str, Any]:
+    return {"label": [f"{key}={value}" for key, value in owner.labels.items()]}
+
+
+def _container(found: Any) -> Container:
+    attributes = found.attrs
+    networks = attributes.get("NetworkSettings", {}).get("Networks") or {}
+    return Container(
+        id=found.id,
+        name=found.name,
+        image=attributes["Config"]["Image"],
+        state=attributes["State"]["Status"],
+        labels=dict(attributes["Config"].get("Labels") or {}),
+        addresses={name: network["IPAddress"] for name, network in networks.items() if network.get("IPAddress")},
+    )
+
+
+def _archive(files: Mapping[str, bytes], mode: int) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name.lstrip("/"))
+            member.size = len(content)
+            member.mode = mode
+            tar.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+@contextlib.contextmanager
+def _our_errors(what: str) -> Iterator[None]:
+    """Turn what the SDK and the connection raise into an error that says what to do.
+
+    Raises:
+        UnavailableError: Something was raised.
+    """
+    try:
+        yield
+    except BuildError as error:
+        raise UnavailableError(what, why=str(error)) from error
+    except APIError as error:
+        raise UnavailableError(what, why=str(error.explanation or error), hint="./inv doctor") from error
+    except (DockerException, requests.RequestException, OSError) as error:
+        cause = _root(error)
+        raise UnavailableError(what, why=str(cause), hint=_mend(cause)) from error
+
+
+def _root(error: BaseException) -> BaseException:
+    """Find the operating system's own error, which libraries wrap as argument, cause or context of theirs."""
+    seen: list[BaseException] = []
+    waiting: list[object] = [error]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, BaseException) and each not in seen:
+            if type(each) in (FileNotFoundError, PermissionError, ConnectionRefusedError):
+                return each
+            seen.append(each)
+            waiting += [each.__cause__, each.__context__, *each.args]
+    return error
+
+
+def _mend(cause: BaseException) -> str:
+    where = os.environ.get("DOCKER_HOST", "")
+    if isinstance(cause, PermissionError):
+        return "let this user reach the daemon: sudo usermod -aG docker $USER, then log in again"
+    if isinstance(cause, FileNotFoundError | ConnectionRefusedError) and where:
+        return f"DOCKER_HOST names {where}, where no daemon listens: start it, or unset DOCKER_HOST"
+    if isinstance(cause, FileNotFoundError | ConnectionRefusedError) and shutil.which("dockerd"):
+        return "the daemon does not run; start it: sudo systemctl start docker"
+    if isinstance(cause, FileNotFoundError | ConnectionRefusedError):
+        return "install and start Docker, or do without: --engine embedded"
+    return "docker info shows the same; ./inv doctor says more"
