@@ -112,7 +112,7 @@ def picture(_: Context, *, path: str = "docs/demo.svg") -> None:
         seconds = {"up": up_seconds, "story": result.seconds}
         shown: list[RenderableType] = [
             *narrated_lines(events, COLUMNS),
-            closing_table(result.to_json()["steps"], seconds),
+            closing_table([each.to_json() for each in result.steps], seconds),
         ]
         output.note(f"drawn: {record_svg(shown, './inv demo', ROOT / path, width=COLUMNS)}")
     finally:

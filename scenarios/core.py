@@ -12,6 +12,23 @@ __all__ = ["core"]
 
 PIPELINE_SECONDS = 120.0  # the first run of all compiles the application's standard library
 
+CONTAINERS = frozenset({"containers"})
+"""What a step needs that asks the application itself."""
+
+CRASHING = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: greeter
+spec:
+  template:
+    spec:
+      containers:
+      - name: greeter
+        env:
+        - name: ADDRESS
+          value: nowhere
+"""
 REFUSED = """\
 apiVersion: apps/v1
 kind: Deployment
@@ -75,6 +92,24 @@ def _names_tag(image: str, commit: str) -> Observation:
     return met(image) if tag == commit else pending(f"the environment repository names {image}")
 
 
+@step("The application answers, and says that it is the version of the commit", needs=CONTAINERS)
+def answers(world: World) -> None:
+    version, commit = world.source.version, world.source.head
+    seen = world.then(f"{version} to answer", world.service.says, version, commit)
+    world.evidence(answer=seen.seen)
+
+
+@step("Another version goes live while it is in use, and no request is lost", needs=CONTAINERS)
+def rollout_in_use(world: World) -> None:
+    before, since = world.source.version, Moment.now()
+    with world.traffic() as traffic:
+        revision = _release_through_ci(world, world.source.release("1.2.0"))
+        world.then(f"{revision[:8]} to live in dev", world.dev.lives, revision, since)
+        world.then("the new version to answer", world.service.says, world.source.version, world.source.head)
+    world.check("no request to be lost", traffic.lossless, before, world.source.version)
+    world.evidence(requests=traffic.answers, lost=len(traffic.lost))
+
+
 @step("A Deployment scaled by hand is scaled back")
 def scaled_by_hand(world: World, revision: str) -> None:
     since = Moment.now()
@@ -105,6 +140,19 @@ def smuggled_in(world: World, revision: str) -> None:
     change = world.cluster.smuggle(world.dev.name, world.dev.namespace, "not-in-git")
     world.then("the extra ConfigMap to be pruned", world.dev.healed, change, revision, since)
     world.evidence(drift=f"ConfigMap not-in-git {change.said}", healed_to=revision)
+
+
+@step("A release that crashes never takes the place of the good one, and git revert clears it away", needs=CONTAINERS)
+def crash_loop(world: World, good: str) -> None:
+    with world.traffic() as traffic:
+        bad = world.environment.patch("dev", "address", CRASHING, "Listen on an address that there is not")
+        seen = world.then(f"{bad[:8]} to crash", world.dev.crashes, bad)
+        world.check(f"the pods of {good[:8]} to serve on", world.dev.still_serves, good)
+        since = Moment.now()
+        reverted = world.environment.revert(bad)
+        world.then("the revert to live", world.dev.lives, reverted, since)
+    world.check("no request to be lost", traffic.lossless, world.source.version)
+    world.evidence(bad_commit=bad, crash=seen.seen, revert=reverted, requests=traffic.answers, lost=len(traffic.lost))
 
 
 @step("A manifest that the API server refuses is seen as refused, and changes nothing that lives")
@@ -201,11 +249,15 @@ def core(world: World) -> None:
     releases are seen as such, and git revert brings the good one back with the audit trail whole.
     """
     first_deployment(world)
-    good = release(world)
+    release(world)
+    answers(world)
+    rollout_in_use(world)
+    good = world.environment.head
     scaled_by_hand(world, good)
     image_changed_by_hand(world, good)
     deleted_by_hand(world, good)
     smuggled_in(world, good)
+    crash_loop(world, good)
     mended = refused_by_the_api_server(world, good)
     bad = rollout_past_its_deadline(world, mended)
     restored = rollback_by_revert(world, bad, mended)

@@ -63,7 +63,7 @@ def demo(
         seconds = {"up": round(up_seconds, 3), "story": result.seconds}
         output.result(
             {**result.to_json(), "seconds": seconds, "sandbox": found},
-            closing_table(result.to_json()["steps"], seconds),
+            closing_table([each.to_json() for each in result.steps], seconds),
             *([] if down else [access_panel(found)]),
         )
     finally:
@@ -132,7 +132,10 @@ def scenario(_: Context, names: str = "", *, all: bool = False, name: str = DEFA
     up_seconds = round(time.monotonic() - began, 3)
     results = [_tell(output, access, each) for each in stories]
     shown = [{**result.to_json(), "seconds": {"up": up_seconds, "story": result.seconds}} for result in results]
-    tables = [closing_table(each["steps"], each["seconds"]) for each in shown]
+    tables = [
+        closing_table([step.to_json() for step in result.steps], each["seconds"])
+        for result, each in zip(results, shown, strict=True)
+    ]
     output.result(shown[0] if len(shown) == 1 else {"passed": all_passed(results), "scenarios": shown}, *tables)
     _raise_failures(results, access)
 

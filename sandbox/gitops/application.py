@@ -178,6 +178,16 @@ class Application:
         health = (application.get("status", {}).get("health") or {}).get("status")
         return met("ProgressDeadlineExceeded, Degraded") if health == "Degraded" else pending(f"Argo CD says {health}")
 
+    def crashes(self, revision: str) -> Observation:
+        """Look whether a container of what a commit says has ended badly and was started again (`CrashLoopBackOff`)."""
+        application = self.read() or {}
+        synced = (application.get("status", {}).get("operationState") or {}).get("syncResult") or {}
+        if synced.get("revision") != revision:
+            return pending(f"the last sync was of {str(synced.get('revision'))[:8]}{_troubles(application)}")
+        seen = [_ends(pod) for pod in self._api.list("v1", "Pod", self.namespace)]
+        bad = [each for each in seen if each]
+        return met(bad[0]) if bad else pending(f"no container of {len(seen)} pods has ended badly")
+
     def still_serves(self, revision: str) -> Observation:
         """Look whether as many pods as an earlier commit asked for are still available, with its image."""
         wanted = next(item for item in self.desired(revision) if item["kind"] == "Deployment")
@@ -219,6 +229,15 @@ def _troubles(application: dict[str, Any]) -> str:
     if operation.get("phase") in ("Failed", "Error"):
         messages.append(operation.get("message", ""))
     return "; Argo CD says: " + "; ".join(messages)[:500] if messages else ""
+
+
+def _ends(pod: dict[str, Any]) -> str:
+    """Say how a container of a pod has ended, if one did so badly and was started again."""
+    for container in pod.get("status", {}).get("containerStatuses") or ():
+        ended = container.get("lastState", {}).get("terminated") or {}
+        if container.get("restartCount") and ended.get("exitCode"):
+            return f"{pod['metadata']['name']} ended with {ended['exitCode']}, {container['restartCount']} restarts"
+    return ""
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:

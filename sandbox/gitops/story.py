@@ -88,12 +88,12 @@ class StoryResult:
         return self.error is None
 
     def to_json(self) -> dict[str, Any]:
-        """Give the result as JSON data; ``skipped`` names what this engine can't show, and why."""
+        """Give the result as JSON data: the steps that were taken; ``skipped`` names the others, and why."""
         return {
             "scenario": self.name,
             "passed": self.passed,
             "engine": self.engine,
-            "steps": [result.to_json() for result in self.steps],
+            "steps": [result.to_json() for result in self.steps if result.status != "skipped"],
             "skipped": [
                 {"name": result.name, "reason": result.reason} for result in self.steps if result.status == "skipped"
             ],

@@ -17,7 +17,8 @@ from sandbox.gitops.pipeline import Pipeline
 from sandbox.gitops.registry import RegistryView
 from sandbox.gitops.repositories import EnvironmentRepo, SourceRepo
 from sandbox.gitops.telling import Telling
-from sandbox.gitops.tenant import ENVIRONMENTS, Tenant
+from sandbox.gitops.tenant import APPLICATION, ENVIRONMENTS, Tenant
+from sandbox.gitops.traffic import Service, Traffic
 from sandbox.servers.repositories import delete_repository
 
 __all__ = ["World"]
@@ -56,6 +57,15 @@ class World:
     def dev(self) -> Application:
         """The Application of the dev environment, which CI releases to."""
         return self.applications["dev"]
+
+    @property
+    def service(self) -> Service:
+        """The application as its users in the dev environment see it."""
+        return Service(self.api, self.dev.namespace, APPLICATION)
+
+    def traffic(self) -> Traffic:
+        """Give a client that asks the application again and again; used as a context."""
+        return Traffic(Service(KubeApi(self.access.kubeconfig), self.dev.namespace, APPLICATION))
 
     def evidence(self, **items: Any) -> None:
         """Give evidence for the step that is being taken."""
