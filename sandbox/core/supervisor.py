@@ -49,6 +49,7 @@ class _Child:
     quick_deaths: int = 0
     restart_at: float | None = None
     kill_at: float | None = None
+    again: bool = False  # asked for while it was being stopped
     last_exit: dict[str, Any] | None = None
 
     def state(self) -> str:
@@ -101,6 +102,8 @@ class _Child:
         self.process, self.kill_at = None, None
         self.last_exit = {"reason": reason, "at": time.time(), "after_seconds": round(lived, 3), "told": told}
         if told:
+            self.restart_at = now if self.again else None
+            self.again = False
             return
         self.quick_deaths = 0 if lived > _STEADY else self.quick_deaths + 1
         delay = 0.0 if self.quick_deaths == 0 else min(_LAST_DELAY, _FIRST_DELAY * 2 ** (self.quick_deaths - 1))
@@ -109,10 +112,21 @@ class _Child:
 
     def stop(self) -> None:
         """Ask it to end; it is killed when its grace has passed."""
-        self.restart_at = None
+        self.restart_at, self.again = None, False
         if self.process is not None and self.kill_at is None:
             self.kill_at = time.monotonic() + self.spec.grace
             self.process.terminate()
+
+    def ensure(self) -> None:
+        """Have it run: now, or as soon as what is being stopped has ended, since two would meet on one port."""
+        if self.process is None:
+            self.start()
+        else:
+            self.again = self.kill_at is not None
+
+    def stopping(self) -> list[subprocess.Popen[bytes]]:
+        """Give the process that is being stopped, if there is one."""
+        return [self.process] if self.process is not None and self.kill_at is not None else []
 
     def kill_group(self) -> None:
         if self.process is not None:
@@ -133,7 +147,7 @@ class Supervisor:
     def __init__(self, folder: Path, lease: int) -> None:
         self._folder = folder
         self._children: dict[str, _Child] = {}
-        self._waiting: list[tuple[socket.socket, list[str]]] = []
+        self._waiting: list[tuple[socket.socket, list[subprocess.Popen[bytes]]]] = []
         self._ending = False
         self._lease: int | None = lease
         self._selector = selectors.DefaultSelector()
@@ -215,21 +229,23 @@ class Supervisor:
         try:
             with connection.makefile("rb") as lines:
                 request = json.loads(lines.readline(_MAX_REQUEST))
-            handlers: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+            handlers: dict[str, Callable[[dict[str, Any]], list[subprocess.Popen[bytes]]]] = {
                 "ensure": self._ensure,
                 "status": lambda _: [],
                 "stop": self._stop,
                 "shutdown": self._shutdown,
             }
-            wait_gone = handlers[request["op"]](request)
+            leaving = handlers[request["op"]](request)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             # A client that went away or spoke nonsense must not end the sandbox.
             print(f"supervisor: bad request: {error!r}", file=sys.stderr, flush=True)  # noqa: T201  # its log
             connection.close()
             return
-        self._waiting.append((connection, wait_gone))
+        self._waiting.append((connection, leaving))
 
-    def _ensure(self, request: dict[str, Any]) -> list[str]:
+    # Each gives the processes whose end the answer waits for: the very ones, since others may follow under their names.
+
+    def _ensure(self, request: dict[str, Any]) -> list[subprocess.Popen[bytes]]:
         spec = ProcessSpec.from_json(request["spec"])
         child = self._children.get(spec.name)
         if child is None or child.spec != spec:
@@ -238,25 +254,25 @@ class Supervisor:
                 child.kill_group()
                 child.process.wait()
             child = self._children[spec.name] = _Child(spec)
-        if child.process is None and not self._ending:
-            child.start()
-        return []
+        if not self._ending:
+            child.ensure()
+        return child.stopping()
 
-    def _stop(self, request: dict[str, Any]) -> list[str]:
-        names = [name for name in request["names"] if name in self._children]
-        for name in names:
-            self._children[name].stop()
-        return names
+    def _stop(self, request: dict[str, Any]) -> list[subprocess.Popen[bytes]]:
+        children = [self._children[name] for name in request["names"] if name in self._children]
+        for child in children:
+            child.stop()
+        return [process for child in children for process in child.stopping()]
 
-    def _shutdown(self, _: dict[str, Any]) -> list[str]:
+    def _shutdown(self, _: dict[str, Any]) -> list[subprocess.Popen[bytes]]:
         self._end()
-        return list(self._children)
+        return [process for child in self._children.values() for process in child.stopping()]
 
     def _answer_waiting(self) -> None:
-        still: list[tuple[socket.socket, list[str]]] = []
-        for connection, names in self._waiting:
-            if any(self._children[name].process is not None for name in names):
-                still.append((connection, names))
+        still: list[tuple[socket.socket, list[subprocess.Popen[bytes]]]] = []
+        for connection, processes in self._waiting:
+            if any(process.returncode is None for process in processes):
+                still.append((connection, processes))
                 continue
             reports = [child.report() for child in self._children.values()]
             answer = {"pid": os.getpid(), "run_id": os.environ[RUN_ID_VARIABLE], "components": reports}

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import os
 import signal
+import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.processes import RUN_ID_VARIABLE, Process, ProcessSpec, marked
 from sandbox.core.supervision import ComponentStatus, SupervisorClient
+from sandbox.core.supervisor import SOCKET
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,20 @@ class Box:
         process = Process.of(pid)
         assert process is not None
         return process
+
+    @contextmanager
+    def asking(self, op: str, **request: object) -> Iterator[None]:
+        """Have a client that has asked and waits for its answer while the block runs, and then gets one."""
+        folder = os.open(self.folder, os.O_PATH | os.O_DIRECTORY)
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(10)
+                connection.connect(f"/proc/self/fd/{folder}/{SOCKET}")
+                connection.sendall(json.dumps({"op": op, **request}).encode() + b"\n")
+                yield
+                assert "components" in json.loads(connection.makefile("rb").read())
+        finally:
+            os.close(folder)
 
     def supervisor(self) -> Process:
         """Give the process of the supervisor, which runs."""

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -123,6 +125,45 @@ def test_a_component_that_ignores_sigterm_is_killed_after_its_grace(box: Box) ->
     status = box.status("stubborn")
     assert status.last_exit is not None
     assert (status.last_exit["reason"], status.last_exit["told"]) == ("killed by SIGKILL", True)
+
+
+@contextmanager
+def stopping(box: Box, name: str) -> Iterator[None]:
+    """Have another client stop a component that takes its time, and run the block meanwhile."""
+    with box.asking("stop", names=[name]):
+        assert box.status(name).state == "stopping"
+        yield
+
+
+def test_a_component_that_is_asked_for_while_it_is_being_stopped_runs_again_when_it_has_ended(box: Box) -> None:
+    spec = box.script("stubborn", STUBBORN, grace=1)
+    first = box.running(spec)
+    box.wait_log("stubborn", "up")
+    with stopping(box, "stubborn"):
+        second = box.running(spec)
+        assert not first.alive
+        assert second.alive
+    assert box.process("stubborn") == second
+    assert (box.status("stubborn").state, box.status("stubborn").restarts) == ("running", 0)
+
+
+def test_of_those_who_ask_for_a_component_and_for_its_stop_the_last_has_its_way(box: Box) -> None:
+    spec = box.script("stubborn", STUBBORN, grace=1)
+    box.client.ensure(spec)
+    box.wait_log("stubborn", "up")
+    with stopping(box, "stubborn"), box.asking("ensure", spec=spec.to_json()):
+        box.client.stop("stubborn")
+        assert box.status("stubborn").state == "stopped"
+
+
+def test_a_component_that_is_asked_for_while_it_is_being_stopped_does_not_outlive_the_sandbox(box: Box) -> None:
+    spec = box.script("stubborn", STUBBORN, grace=1)
+    box.client.ensure(spec)
+    box.wait_log("stubborn", "up")
+    with stopping(box, "stubborn"), box.asking("ensure", spec=spec.to_json()):
+        box.client.end(box.run_id, Deadline.after(10))
+    assert box.client.process() is None
+    box.wait_none_left()
 
 
 def test_components_inherit_nothing_of_the_supervisors(box: Box) -> None:
@@ -271,15 +312,7 @@ def test_many_clients_at_once_are_all_answered(box: Box) -> None:
 def test_a_stop_of_one_component_does_not_keep_others_waiting(box: Box) -> None:
     box.client.ensure(box.script("stubborn", STUBBORN, grace=2))
     box.wait_log("stubborn", "up")
-    stopping = threading.Thread(target=box.client.stop, args=("stubborn",))
-    stopping.start()
-    wait_for(
-        lambda: met() if box.status("stubborn").state == "stopping" else pending("not yet"),
-        Deadline.after(2),
-        wanted="the stop to begin",
-        every=0.005,
-    )
-    began = time.monotonic()
-    assert box.running(box.sleeper()).alive
-    assert time.monotonic() - began < 1
-    stopping.join()
+    with stopping(box, "stubborn"):
+        began = time.monotonic()
+        assert box.running(box.sleeper()).alive
+        assert time.monotonic() - began < 1
