@@ -44,6 +44,7 @@ class GitServer(ProcessComponent):
         """Write its configuration; three accounts, each with the least that its role needs."""
         secrets = context.secrets
         configuration = {
+            "host": context.host("git-server"),
             "port": context.ports["git-server"],
             "root": str(context.dir("git")),
             "public_url": f"http://{context.address('git-server')}",

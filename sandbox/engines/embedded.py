@@ -75,7 +75,8 @@ class Embedded(Engine):
             Redis(),
             registry.Registry(),
             git_server.GitServer(),
-            CiRunner(),
+            # What an engine without Docker shows must not hang on whether a daemon happens to answer.
+            CiRunner(docker="never"),
             ArgocdConfig(),
             argocd.RepoServer(),
             argocd.ApplicationController(),

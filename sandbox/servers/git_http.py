@@ -117,7 +117,7 @@ def run(configuration: Path) -> None:
         SandboxError: The configuration is wrong, the port is taken, or git is missing.
     """
     settings = GitServerSettings.read(configuration)
-    asyncio.run(serve(GitServer(settings).application(), settings.port))
+    asyncio.run(serve(GitServer(settings).application(), settings.port, settings.host))
 
 
 if __name__ == "__main__":

@@ -41,7 +41,8 @@ class GitServerSettings:
     """What the Git server is told at its start.
 
     Attributes:
-        port: The port on 127.0.0.1.
+        host: The address that it listens on: loopback, or that of a bridge to containers.
+        port: The port there.
         root: The folder of the bare repositories.
         public_url: The server's URL without a slash at its end, as it stands in push events.
         users: The credentials by name.
@@ -49,6 +50,7 @@ class GitServerSettings:
         deliveries: The file that gets one JSON line for each attempt to deliver an event.
     """
 
+    host: str
     port: int
     root: Path
     public_url: str
@@ -67,6 +69,7 @@ class GitServerSettings:
         fields = Fields(read_json(path))
         users = fields.child("users")
         return cls(
+            host=fields.text("host"),
             port=fields.port("port"),
             root=fields.path("root"),
             public_url=fields.text("public_url").rstrip("/"),

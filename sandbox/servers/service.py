@@ -1,4 +1,4 @@
-"""Running one of our servers: on loopback only, until SIGTERM, with an end that takes less than a second."""
+"""Running one of our servers: on loopback unless told otherwise, until SIGTERM, with an end that takes less than a second."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _GRACE = 0.3
 _LINGER = 2.0
 
 
-async def serve(app: web.Application, port: int) -> None:
-    """Serve ``app`` on 127.0.0.1 until SIGTERM or SIGINT arrives.
+async def serve(app: web.Application, port: int, host: str = LOOPBACK) -> None:
+    """Serve ``app`` on one address of this machine until SIGTERM or SIGINT arrives.
 
     Request bodies are left as they were sent (no decompression), and a handler is cancelled when its client leaves.
 
@@ -44,11 +44,11 @@ async def serve(app: web.Application, port: int) -> None:
     )
     await runner.setup()
     try:
-        await web.TCPSite(runner, LOOPBACK, port).start()
+        await web.TCPSite(runner, host, port).start()
         await stop.wait()
     except OSError as error:
         raise UnavailableError(
-            f"can't listen on {LOOPBACK}:{port}",
+            f"can't listen on {host}:{port}",
             why=error.strerror or str(error),
             hint=f"see who does: ss -ltnp 'sport = :{port}'",
         ) from error

@@ -41,6 +41,7 @@ def git_server(tmp_path: Path) -> Iterator[RunningGit]:
         create_repository(root, name)
     url = f"http://127.0.0.1:{port}"
     configuration = {
+        "host": "127.0.0.1",
         "port": port,
         "root": str(root),
         "public_url": url,

@@ -12,6 +12,7 @@ from sandbox.servers.ci_settings import CiSettings
 from sandbox.servers.git_settings import GitServerSettings
 
 GIT: dict[str, Any] = {
+    "host": "127.0.0.1",
     "port": 3000,
     "root": "/abs/repositories",
     "public_url": "http://127.0.0.1:3000/",
