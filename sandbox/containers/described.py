@@ -58,6 +58,7 @@ class ContainerOptions:
         environment: Variables; a secret belongs into a mounted file instead.
         ports: The port in the container (TCP) and the one on 127.0.0.1 by which the host reaches it.
         mounts: Paths of the host and where the container sees them, read-only.
+        volumes: Names of volumes, made by ``Docker.ensure_volume``, and where the container sees them.
         network: The network that it is in.
         aliases: Further names by which containers of that network find it.
         restart: Whether the daemon starts it again: "no", "unless-stopped", "on-failure", "always".
@@ -69,6 +70,7 @@ class ContainerOptions:
     environment: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[int, int] = field(default_factory=dict)
     mounts: Mapping[str, str] = field(default_factory=dict)
+    volumes: Mapping[str, str] = field(default_factory=dict)
     network: str = "bridge"
     aliases: Sequence[str] = ()
     restart: str = "no"

@@ -111,7 +111,8 @@ class Docker:
                 environment=dict(options.environment),
                 labels=owner.labels,
                 ports={f"{inside}/tcp": (_LOOPBACK, outside) for inside, outside in options.ports.items()},
-                volumes={path: {"bind": inside, "mode": "ro"} for path, inside in options.mounts.items()},
+                volumes={path: {"bind": inside, "mode": "ro"} for path, inside in options.mounts.items()}
+                | {volume: {"bind": inside, "mode": "rw"} for volume, inside in options.volumes.items()},
                 network=options.network,
                 restart_policy={"Name": options.restart},
             )
@@ -223,6 +224,30 @@ class Docker:
         with _our_errors(f"can't make network {name}"):
             if not self._client.networks.list(names=[name]):
                 self._client.networks.create(name, driver="bridge", labels=owner.labels)
+
+    def gateway(self, network: str) -> str:
+        """Give the address by which containers of a network reach this machine; empty when there is no such network.
+
+        Raises:
+            UnavailableError: The daemon does not answer, or the network has no gateway.
+        """
+        with _our_errors(f"can't look at network {network}"):
+            found = self._client.networks.list(names=[network])
+        for each in found:
+            for entry in (each.attrs.get("IPAM") or {}).get("Config") or ():
+                if gateway := entry.get("Gateway"):
+                    return str(gateway).partition("/")[0]
+            raise UnavailableError(f"network {network} has no gateway", hint=f"docker network inspect {network}")
+        return ""
+
+    def ensure_volume(self, name: str, owner: Owner) -> None:
+        """Make a volume with the owner's labels, unless one of that name is there.
+
+        Raises:
+            UnavailableError: It can't be made.
+        """
+        with _our_errors(f"can't make volume {name}"):
+            self._client.volumes.create(name, labels=owner.labels)
 
     def join(self, network: str, container: str, *, aliases: Iterable[str] = ()) -> None:
         """Put a container into one more network; nothing happens when it is in there.

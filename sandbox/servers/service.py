@@ -1,4 +1,4 @@
-"""Running one of our servers: on loopback unless told otherwise, until SIGTERM, with an end that takes less than a second."""
+"""Running one of our servers: on loopback unless told otherwise, until SIGTERM, with an end of less than a second."""
 
 from __future__ import annotations
 
