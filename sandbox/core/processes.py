@@ -2,7 +2,8 @@
 
 A pid alone names nothing for long: it is used again. So a process is known by its pid together
 with its start time (``/proc/PID/stat``, field 22), signals go through a pidfd, and whatever a
-sandbox starts carries the sandbox's run id in its environment, which children inherit.
+sandbox starts carries the sandbox's run id in its environment, which children inherit; and the path
+of its state folder, which leads to the run id where every record of it is damaged.
 """
 
 from __future__ import annotations
@@ -19,9 +20,19 @@ from typing import Any, Self
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import DeadlineError
 
-__all__ = ["RUN_ID_VARIABLE", "Process", "ProcessSpec", "die_with_parent", "end_marked", "marked"]
+__all__ = [
+    "FOLDER_VARIABLE",
+    "RUN_ID_VARIABLE",
+    "Process",
+    "ProcessSpec",
+    "die_with_parent",
+    "end_marked",
+    "inherited_marks",
+    "marked",
+]
 
 RUN_ID_VARIABLE = "GITOPS_SANDBOX_RUN_ID"
+FOLDER_VARIABLE = "GITOPS_SANDBOX_FOLDER"
 _PR_SET_PDEATHSIG = 1
 _START_TIME = 19  # field 22 of /proc/PID/stat, counted from the field after the command's name
 
@@ -33,7 +44,7 @@ class ProcessSpec:
     Attributes:
         name: The component's name.
         argv: Program and arguments; never a secret.
-        env: The whole environment.
+        env: The whole environment, but for the marks that the supervisor adds.
         cwd: Working folder.
         log: File that gets stdout and stderr, appended.
         grace: Seconds between SIGTERM and SIGKILL when it is stopped.
@@ -92,6 +103,12 @@ class Process:
         """Whether this very process still runs."""
         return Process.of(self.pid) == self
 
+    def variable(self, name: str) -> str | None:
+        """Read a variable that it was started with; None when it has none or is gone."""
+        prefix = f"{name}=".encode()
+        values = [word.removeprefix(prefix) for word in _environment(self.pid) if word.startswith(prefix)]
+        return os.fsdecode(values[0]) if values and self.alive else None
+
     def send(self, number: signal.Signals) -> None:
         """Signal this very process; nothing happens when it is gone."""
         with contextlib.suppress(ProcessLookupError):
@@ -112,6 +129,18 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def inherited_marks() -> dict[str, str]:
+    """Give the sandbox's marks that this process carries, for what it starts with an environment made from nothing."""
+    return {name: os.environ[name] for name in (RUN_ID_VARIABLE, FOLDER_VARIABLE) if name in os.environ}
+
+
+def _environment(pid: int) -> list[bytes]:
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except (PermissionError, FileNotFoundError, ProcessLookupError):
+        return []  # Another user's, or it has just ended.
+
+
 def marked(mark: str, variable: str = RUN_ID_VARIABLE) -> Iterator[Process]:
     """Find every process of this user that carries a mark in its environment.
 
@@ -119,15 +148,11 @@ def marked(mark: str, variable: str = RUN_ID_VARIABLE) -> Iterator[Process]:
         mark: The value: a sandbox's run id, or what else ``variable`` holds.
         variable: The variable. Children inherit it, whatever session or process group they move to.
     """
-    needle = f"{variable}={mark}".encode()
+    needle = os.fsencode(f"{variable}={mark}")
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit() or int(entry.name) == os.getpid():
             continue
-        try:
-            environment = (entry / "environ").read_bytes().split(b"\0")
-        except (PermissionError, FileNotFoundError, ProcessLookupError):
-            continue  # Another user's, or it has just ended.
-        if needle in environment and (process := Process.of(int(entry.name))):
+        if needle in _environment(int(entry.name)) and (process := Process.of(int(entry.name))):
             yield process
 
 

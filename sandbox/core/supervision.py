@@ -16,7 +16,7 @@ from typing import Any
 from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.files import read_json
-from sandbox.core.processes import RUN_ID_VARIABLE, Process, ProcessSpec, end_marked
+from sandbox.core.processes import FOLDER_VARIABLE, RUN_ID_VARIABLE, Process, ProcessSpec, end_marked, marked
 from sandbox.core.supervisor import LEASE_KEPT, RECORD, SOCKET
 
 __all__ = ["ComponentStatus", "Lease", "SupervisorClient"]
@@ -78,11 +78,19 @@ class SupervisorClient:
         return process if process.alive else None
 
     def run_id(self) -> str | None:
-        """Give the mark that the supervisor's record carries, whether or not it still runs."""
+        """Give the mark of what was started here, whether or not the supervisor still runs; None when nothing was.
+
+        Where its record is lost or damaged, the oldest process that runs for this folder says it.
+        """
         try:
             return str(read_json(self._folder / RECORD)["run_id"])
         except (FileNotFoundError, KeyError, UsageError):
-            return None
+            left = sorted(marked(self._mark(), FOLDER_VARIABLE), key=lambda process: process.started)
+            return next((mark for process in left if (mark := process.variable(RUN_ID_VARIABLE))), None)
+
+    def _mark(self) -> str:
+        # One spelling of it, whichever way the user came.
+        return str(self._folder.resolve())
 
     def start(self, run_id: str) -> Lease:
         """Start a supervisor and wait until it answers; what an earlier one left is ended first, its guard too.
@@ -102,6 +110,7 @@ class SupervisorClient:
             "PYTHONPATH": import_path,
             "PYTHONDONTWRITEBYTECODE": "1",
             RUN_ID_VARIABLE: run_id,
+            FOLDER_VARIABLE: self._mark(),
         }
         try:
             with log_path.open("ab") as log:

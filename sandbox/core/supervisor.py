@@ -24,7 +24,7 @@ from typing import Any
 
 from sandbox.core.files import write_json
 from sandbox.core.guard import stand_guard
-from sandbox.core.processes import RUN_ID_VARIABLE, Process, ProcessSpec, die_with_parent
+from sandbox.core.processes import RUN_ID_VARIABLE, Process, ProcessSpec, die_with_parent, inherited_marks
 
 __all__ = ["RECORD", "SOCKET", "main"]
 
@@ -84,7 +84,7 @@ class _Child:
             with Path(self.spec.log).open("ab") as log:
                 self.process = subprocess.Popen(
                     self.spec.argv,
-                    env=self.spec.env,
+                    env={**self.spec.env, **inherited_marks()},
                     cwd=self.spec.cwd,
                     stdin=subprocess.DEVNULL,
                     stdout=log,

@@ -19,7 +19,7 @@ from aiohttp import web
 
 from sandbox.core.commands import run
 from sandbox.core.files import make_private_dir, write_file
-from sandbox.core.processes import RUN_ID_VARIABLE
+from sandbox.core.processes import inherited_marks
 from sandbox.servers.repositories import isolated_git
 
 __all__ = ["PUSH_LIMIT", "Backend", "Call", "ProgramOutputError"]
@@ -142,7 +142,7 @@ class Backend:
             "REMOTE_USER": call.user,
             "REMOTE_ADDR": request.remote or "",
             # So that it is found as the sandbox's own, should it outlive this server.
-            RUN_ID_VARIABLE: os.environ.get(RUN_ID_VARIABLE, ""),
+            **inherited_marks(),
             **{name: value for name, value in given.items() if value is not None},
         }
 

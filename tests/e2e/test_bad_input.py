@@ -104,6 +104,16 @@ def test_a_damaged_record_is_named_and_down_still_ends_everything(user: User) ->
     assert not user.processes()
 
 
+def test_down_ends_everything_where_every_record_is_damaged(user: User) -> None:
+    user.ok("up", "--name", NAME)
+    for record in ("sandbox.json", "supervisor.json"):
+        (user.folder / NAME / record).write_bytes(b"{")
+    assert user.processes()
+    assert user.ok("down", "--name", NAME) == {"ended": [NAME]}
+    assert not user.processes()
+    assert not (user.folder / NAME).exists()
+
+
 def test_a_port_that_another_program_took_is_named(user: User) -> None:
     user.ok("up", "--name", NAME)
     kill_supervisor(user)

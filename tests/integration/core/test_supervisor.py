@@ -12,12 +12,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from sandbox.core.conditions import Deadline, met, pending, wait_for
 from sandbox.core.errors import ConditionFailedError, UnavailableError
-from sandbox.core.processes import RUN_ID_VARIABLE, Process, marked
+from sandbox.core.processes import FOLDER_VARIABLE, RUN_ID_VARIABLE, Process, marked
+from sandbox.core.supervision import SupervisorClient
 from sandbox.core.supervisor import RECORD, SOCKET
 from tests.integration.core.support import Box, command_line, kill, open_files, parent_of, wait_gone
 
@@ -43,7 +45,7 @@ def test_a_component_runs_as_specified_until_it_is_stopped(box: Box) -> None:
     folder, variables, given = json.loads(box.log("asker"))
     assert (folder, given) == (str(box.folder), "")
     # The one left out is the interpreter's own doing.
-    assert set(variables) - {"LC_CTYPE"} == {"PATH", RUN_ID_VARIABLE}
+    assert set(variables) - {"LC_CTYPE"} == {"PATH", RUN_ID_VARIABLE, FOLDER_VARIABLE}
     assert box.status("asker").state == "running"
     assert box.status("asker").restarts == 0
     box.client.stop("asker")
@@ -273,9 +275,19 @@ def test_a_damaged_record_is_no_supervisor_and_the_mark_finds_all_the_same(box: 
     process = box.running(box.sleeper())
     (box.folder / RECORD).write_text("{")
     assert box.client.process() is None
-    assert box.client.run_id() is None
+    assert box.client.run_id() == box.run_id
     box.client.end(box.run_id, Deadline.after(10))
     assert not process.alive
+    assert box.client.run_id() is None
+
+
+def test_what_a_supervisor_left_leads_to_the_mark_where_every_record_is_lost(box: Box, tmp_path: Path) -> None:
+    box.client.ensure(box.script("escaper", ESCAPE))
+    box.wait_log("escaper", "escaped")
+    (box.folder / RECORD).unlink()
+    (tmp_path / "link").symlink_to(box.folder)
+    assert SupervisorClient(tmp_path / "link").run_id() == box.run_id
+    assert SupervisorClient(tmp_path).run_id() is None
 
 
 def test_the_record_of_an_earlier_process_with_the_same_pid_is_no_supervisor(idle_box: Box) -> None:
