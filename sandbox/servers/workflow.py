@@ -25,7 +25,7 @@ import yaml
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.files import PRIVATE_DIR, make_private_dir, write_file, write_json
-from sandbox.core.processes import end_marked, inherited_marks
+from sandbox.core.processes import RUN_ID_VARIABLE, end_marked
 from sandbox.servers.act_log import LogLine, Mask, StepResult, parse_line
 from sandbox.servers.plain_paths import close_ways, open_way
 from sandbox.servers.triggers import Push, find_workflows
@@ -279,7 +279,10 @@ def _end(process: subprocess.Popen[str], folder: Path) -> None:
 
 def _environment(request: WorkflowRequest, way: Path) -> dict[str, str]:
     cache = request.cache
-    kept = {name: value for name, value in os.environ.items() if name == "LANG" or name.startswith("LC_")}
+    # Of the sandbox's marks the run id alone: a step is told no path of the sandbox's own.
+    kept = {
+        name: value for name, value in os.environ.items() if name in {"LANG", RUN_ID_VARIABLE} or name.startswith("LC_")
+    }
     docker = {"DOCKER_HOST": _NO_DOCKER} if request.docker == "never" else {}
     return {
         **kept,
@@ -294,7 +297,6 @@ def _environment(request: WorkflowRequest, way: Path) -> dict[str, str]:
         "GOMODCACHE": str(cache / "go-mod"),
         **docker,
         **request.environment,
-        **inherited_marks(),
         RUN_FOLDER_VARIABLE: str(request.folder),
     }
 

@@ -12,7 +12,7 @@ import pytest
 
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, met, pending, wait_for
-from sandbox.core.processes import marked
+from sandbox.core.processes import FOLDER_VARIABLE, marked
 from sandbox.servers.plain_paths import open_way
 from sandbox.servers.repositories import isolated_git
 from sandbox.servers.workflow import (
@@ -139,6 +139,7 @@ def test_a_step_sees_nothing_of_the_users_environment(request_for: Any, monkeypa
     monkeypatch.setenv("KUBECONFIG", "/home/user/.kube/config")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "user-canary")
     monkeypatch.setenv("HOME", "/home/user")
+    monkeypatch.setenv(FOLDER_VARIABLE, "/state/of/the/sandbox")
 
     result, log = outcome(request_for("      - run: env\n"))
 
@@ -146,6 +147,7 @@ def test_a_step_sees_nothing_of_the_users_environment(request_for: Any, monkeypa
     assert "KUBECONFIG" not in log
     assert "user-canary" not in log
     assert "/home/user" not in log
+    assert "/state/of/the/sandbox" not in log
     assert f"HOME={result.log.parent}/home" in log
 
 
