@@ -85,11 +85,17 @@ def _secret(name: str, data: dict[str, str], labels: dict[str, str], type_: str 
 
 
 class ArgocdConfig:
-    """The secrets and settings of this sandbox, applied before any component of Argo CD starts."""
+    """The secrets and settings of this sandbox, applied before any component of Argo CD starts.
+
+    Args:
+        requires: The components that bring the namespace and the settings of install.yaml.
+    """
 
     name = "argocd-config"
-    requires = ("kube-apiserver",)
     ports = ("argocd-server", "git-server")
+
+    def __init__(self, *requires: str) -> None:
+        self.requires = requires
 
     def ensure(self, context: Context) -> None:
         """Apply them; what Argo CD adds to its secret itself stays."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+from pathlib import Path
+from typing import Any
 
 import bcrypt
 import yaml
@@ -13,12 +15,57 @@ from sandbox.components.base import Context, ProcessComponent
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.files import write_file
 
-__all__ = ["Registry"]
+__all__ = ["SECRET", "USER", "Registry", "api_answers", "settings", "write_account"]
 
 USER = "gitops-ci-bot"
 SECRET = "registry-ci"  # noqa: S105  # the name of the secret, not the secret
+HTTP_SECRET = "registry-http"  # noqa: S105  # as above
 _ROUNDS = 8  # a random password of 256 bits needs no slow hash; each request pays for it
 _SECONDS = 2.0
+
+
+def write_account(path: Path, user: str, password: str) -> None:
+    """Write the file of the only account, as a bcrypt hash; one that holds this password is left alone."""
+    if path.exists():
+        known, _, hashed = path.read_text().strip().partition(":")
+        if known == user and bcrypt.checkpw(password.encode(), hashed.encode()):
+            return
+    write_file(path, f"{user}:{bcrypt.hashpw(password.encode(), bcrypt.gensalt(_ROUNDS)).decode()}\n")
+
+
+def settings(context: Context, *, address: str, root: str, accounts: str) -> dict[str, Any]:
+    """Give Distribution's configuration.
+
+    Args:
+        context: The sandbox.
+        address: ``host:port`` to listen on.
+        root: The folder of the images.
+        accounts: The file of the accounts.
+    """
+    return {
+        "version": 0.1,
+        "log": {"level": "warn", "accesslog": {"disabled": True}},
+        "storage": {"filesystem": {"rootdirectory": root}, "delete": {"enabled": False}},
+        "http": {"addr": address, "secret": context.secrets.value(HTTP_SECRET)},
+        "auth": {"htpasswd": {"realm": "gitops-sandbox", "path": accounts}},
+    }
+
+
+def api_answers(address: str, user: str, password: str) -> Observation:
+    """Look whether the registry's API (OCI distribution specification, end-1) answers to an account."""
+    connection = http.client.HTTPConnection(address, timeout=_SECONDS)
+    token = base64.b64encode(f"{user}:{password}".encode()).decode()
+    try:
+        connection.request("GET", "/v2/", headers={"Authorization": f"Basic {token}"})
+        answer = connection.getresponse()
+        body = answer.read(1000)
+    except (OSError, http.client.HTTPException) as error:
+        return pending(str(error))
+    finally:
+        connection.close()
+    if answer.status == http.client.OK and json.loads(body or b"{}") == {}:
+        return met("/v2/ answers")
+    return pending(f"/v2/ says {answer.status}")
 
 
 class Registry(ProcessComponent):
@@ -29,25 +76,13 @@ class Registry(ProcessComponent):
     ports = ("registry",)
 
     def prepare(self, context: Context) -> None:
-        """Write its configuration and the account, as a bcrypt hash."""
+        """Write its configuration and the account."""
         folder = context.dir("run", self.name)
-        password = context.secrets.value(SECRET).encode()
-        hashed = bcrypt.hashpw(password, bcrypt.gensalt(_ROUNDS)).decode()
         accounts = folder / "htpasswd"
-        if not accounts.exists() or not bcrypt.checkpw(
-            password, accounts.read_text().partition(":")[2].strip().encode()
-        ):
-            write_file(accounts, f"{USER}:{hashed}\n")
-        configuration = {
-            "version": 0.1,
-            "log": {"level": "warn", "accesslog": {"disabled": True}},
-            "storage": {
-                "filesystem": {"rootdirectory": str(context.dir("registry"))},
-                "delete": {"enabled": False},
-            },
-            "http": {"addr": context.address("registry"), "secret": context.secrets.value("registry-http")},
-            "auth": {"htpasswd": {"realm": "gitops-sandbox", "path": str(accounts)}},
-        }
+        write_account(accounts, USER, context.secrets.value(SECRET))
+        configuration = settings(
+            context, address=context.address("registry"), root=str(context.dir("registry")), accounts=str(accounts)
+        )
         write_file(folder / "config.yml", yaml.safe_dump(configuration))
 
     def argv(self, context: Context) -> tuple[str, ...]:
@@ -60,17 +95,5 @@ class Registry(ProcessComponent):
         return {"OTEL_TRACES_EXPORTER": "none"}
 
     def ready(self, context: Context) -> Observation:
-        """It is ready when its API (OCI distribution specification, end-1) answers to CI's account."""
-        connection = http.client.HTTPConnection(context.address("registry"), timeout=_SECONDS)
-        token = base64.b64encode(f"{USER}:{context.secrets.value(SECRET)}".encode()).decode()
-        try:
-            connection.request("GET", "/v2/", headers={"Authorization": f"Basic {token}"})
-            answer = connection.getresponse()
-            body = answer.read(1000)
-        except (OSError, http.client.HTTPException) as error:
-            return pending(str(error))
-        finally:
-            connection.close()
-        if answer.status == http.client.OK and json.loads(body or b"{}") == {}:
-            return met("/v2/ answers")
-        return pending(f"/v2/ says {answer.status}")
+        """It is ready when its API answers to CI's account."""
+        return api_answers(context.address("registry"), USER, context.secrets.value(SECRET))

@@ -26,12 +26,12 @@ LOOPBACK = "127.0.0.1"
 _FIRST, _LAST = 20000, 32000
 
 
-def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of the loopback address now."""
+def is_free(port: int, host: str = LOOPBACK) -> bool:
+    """Whether a server could listen on this port of an address of this machine now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((LOOPBACK, port))
+            probe.bind((host, port))
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
                 return False

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sandbox.components import argocd, git_server, kwok, registry
-from sandbox.components.argocd_config import ADMIN_SECRET, ArgocdConfig
+from sandbox.components.argocd_config import ArgocdConfig
 from sandbox.components.base import Component, Context
 from sandbox.components.ci_runner import CiRunner
 from sandbox.components.etcd import Etcd
@@ -24,7 +24,6 @@ from sandbox.core.folders import cache_root
 from sandbox.core.ports import lease_ports
 from sandbox.core.supervision import SupervisorClient
 from sandbox.core.timeline import Timeline
-from sandbox.engines.access import Access, Account
 from sandbox.engines.driver import bring_up, closure
 from sandbox.engines.engine import Engine, ports_of, supervised
 from sandbox.engines.records import Record
@@ -77,7 +76,7 @@ class Embedded(Engine):
             git_server.GitServer(),
             # What an engine without Docker shows must not hang on whether a daemon happens to answer.
             CiRunner(docker="never"),
-            ArgocdConfig(),
+            ArgocdConfig("kube-apiserver"),
             argocd.RepoServer(),
             argocd.ApplicationController(),
             argocd.ArgocdServer(),
@@ -118,7 +117,7 @@ class Embedded(Engine):
             nodes=record.nodes,
             supervisor=SupervisorClient(folder),
         )
-        with supervised(context):
+        with supervised(context, parts):
             deadline = Deadline.after(_SEED_SECONDS)
             bring_up(context, closure(parts, ["etcd", "kube-controller-manager"]), deadline, Timeline())
             apply_static(context)
@@ -131,26 +130,3 @@ class Embedded(Engine):
         """End the agent that gpg left to itself."""
         del run_id
         argocd.end_gpg_agent(folder)
-
-    def access(self, record: Record, tools: Mapping[str, Tool]) -> Access:
-        """Give the way into an embedded sandbox."""
-        context = self.context_of(record, tools)
-        secrets = context.secrets
-        return Access(
-            name=record.name,
-            engine=record.engine,
-            capabilities=self.capabilities,
-            folder=record.folder,
-            kubeconfig=record.folder / "kubeconfig",
-            git=Account(
-                f"http://{context.address('git-server')}",
-                git_server.DEVELOPER_USER,
-                secrets.file(git_server.DEVELOPER_SECRET),
-            ),
-            registry=Account(f"http://{context.address('registry')}", registry.USER, secrets.file(registry.SECRET)),
-            argocd=Account(f"https://{context.address('argocd-server')}", "admin", secrets.file(ADMIN_SECRET)),
-            argocd_ca=context.pki("argocd-ca.crt"),
-            repositories=git_server.repositories_root(record.folder),
-            runs=record.folder / "ci",
-            tools=context.tools,
-        )

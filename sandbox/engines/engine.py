@@ -12,14 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sandbox.components.base import Component, Context, Stateful
+from sandbox.components import git_server, registry
+from sandbox.components.argocd_config import ADMIN_SECRET
+from sandbox.components.base import Component, Context, ProcessComponent, Stateful
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UnavailableError
-from sandbox.core.ports import LOOPBACK, is_free, lease_ports
+from sandbox.core.ports import is_free, lease_ports
 from sandbox.core.processes import end_marked
 from sandbox.core.supervision import Lease, SupervisorClient
 from sandbox.core.timeline import Timeline
-from sandbox.engines.access import Access
+from sandbox.engines.access import Access, Account
 from sandbox.engines.diagnostics import collect
 from sandbox.engines.driver import bring_up
 from sandbox.engines.records import Record
@@ -59,10 +61,6 @@ class Engine(ABC):
         Raises:
             SandboxError: It can't be made; names what is missing on this machine.
         """
-
-    @abstractmethod
-    def access(self, record: Record, tools: Mapping[str, Tool]) -> Access:
-        """Give the way into a sandbox; ``tools`` may be empty where no program is to be run."""
 
     def hosts(self, record: Record) -> dict[str, str]:
         """Say which servers of a sandbox listen elsewhere than on 127.0.0.1: purpose of the port to address."""
@@ -111,7 +109,7 @@ class Engine(ABC):
         context = self.context_of(record, tools)
         _link_tools(context)
         components = self.components()
-        with supervised(context) as lease:
+        with supervised(context, components) as lease:
             try:
                 bring_up(context, components, Deadline.after(self.up_seconds), timeline)
             except SandboxError as error:
@@ -135,6 +133,29 @@ class Engine(ABC):
         if run_id is not None:
             supervisor.end(run_id, Deadline.after(_END_SECONDS))
         self.release(folder, run_id)
+
+    def access(self, record: Record, tools: Mapping[str, Tool]) -> Access:
+        """Give the way into a sandbox; ``tools`` may be empty where no program is to be run."""
+        context = self.context_of(record, tools)
+        secrets = context.secrets
+        return Access(
+            name=record.name,
+            engine=record.engine,
+            capabilities=self.capabilities,
+            folder=record.folder,
+            kubeconfig=record.folder / "kubeconfig",
+            git=Account(
+                f"http://{context.address('git-server')}",
+                git_server.DEVELOPER_USER,
+                secrets.file(git_server.DEVELOPER_SECRET),
+            ),
+            registry=Account(f"http://{context.address('registry')}", registry.USER, secrets.file(registry.SECRET)),
+            argocd=Account(f"https://{context.address('argocd-server')}", "admin", secrets.file(ADMIN_SECRET)),
+            argocd_ca=context.pki("argocd-ca.crt"),
+            repositories=git_server.repositories_root(record.folder),
+            runs=record.folder / "ci",
+            tools=context.tools,
+        )
 
     def diagnose(self, record: Record, timeline: Timeline) -> Path:
         """Put what helps to understand a failure into a folder, and return it."""
@@ -161,14 +182,18 @@ def _link_tools(context: Context) -> None:
 
 
 @contextlib.contextmanager
-def supervised(context: Context) -> Iterator[Lease]:
-    """Give a running supervisor; one started here ends with everything unless the lease is kept."""
+def supervised(context: Context, components: Sequence[Component]) -> Iterator[Lease]:
+    """Give a running supervisor; one started here ends with everything unless the lease is kept.
+
+    Raises:
+        UnavailableError: A port that one of the components needs is in use by something else.
+    """
     if context.supervisor.process() is not None:
         yield Lease(None)
         return
     # What an earlier supervisor left when it was killed would hold the ports.
     end_marked(context.run_id, Deadline.after(_END_SECONDS))
-    _check_ports(context)
+    _check_ports(context, [part for part in components if isinstance(part, ProcessComponent)])
     context.dir("logs")
     lease = context.supervisor.start(context.run_id)
     try:
@@ -177,11 +202,12 @@ def supervised(context: Context) -> Iterator[Lease]:
         lease.drop()
 
 
-def _check_ports(context: Context) -> None:
-    for purpose, port in context.ports.items():
-        if not is_free(port):
+def _check_ports(context: Context, processes: Sequence[Component]) -> None:
+    for purpose in ports_of(processes):
+        port, host = context.ports[purpose], context.host(purpose)
+        if not is_free(port, host):
             raise UnavailableError(
-                f"port {port} on {LOOPBACK}, which sandbox {context.name} uses for {purpose}, is in use",
+                f"port {port} on {host}, which sandbox {context.name} uses for {purpose}, is in use",
                 why="another program listens on it; the port stands in the sandbox's Git, so it can't be changed",
                 hint=f"see who it is: ss -ltnp 'sport = :{port}'; or start afresh: down --name {context.name}",
             )
