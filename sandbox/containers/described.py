@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-__all__ = ["NAME_LABEL", "RUN_ID_LABEL", "Container", "ContainerOptions", "DaemonInfo", "Owner"]
+__all__ = ["NAME_LABEL", "RUN_ID_LABEL", "Container", "ContainerOptions", "DaemonInfo", "Image", "Owner"]
 
 NAME_LABEL = "dev.gitops-sandbox.name"
 RUN_ID_LABEL = "dev.gitops-sandbox.run-id"
@@ -91,3 +91,16 @@ class Container:
     state: str
     labels: Mapping[str, str]
     addresses: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that the daemon has.
+
+    Attributes:
+        size: Bytes, unpacked.
+    """
+
+    id: str
+    size: int
+    labels: Mapping[str, str]

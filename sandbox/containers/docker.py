@@ -12,18 +12,18 @@ import os
 import shutil
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self
+from typing import IO, Any, Self
 
 import docker
 import requests
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
 
-from sandbox.containers.described import Container, ContainerOptions, DaemonInfo, Owner
+from sandbox.containers.described import Container, ContainerOptions, DaemonInfo, Image, Owner
 from sandbox.core.errors import UnavailableError
 
 __all__ = ["Docker", "connect"]
 
-_SECONDS = 60
+_SECONDS = 120
 _LOOPBACK = "127.0.0.1"
 
 
@@ -260,27 +260,18 @@ class Docker:
             if network not in found.attrs["NetworkSettings"]["Networks"]:
                 self._client.networks.get(network).connect(found, aliases=list(aliases))
 
-    def has_image(self, tag: str) -> bool:
-        """Say whether an image of that tag, id or digest is there.
+    def image(self, tag: str) -> Image | None:
+        """Give the image of a tag, an id or a digest.
 
         Raises:
             UnavailableError: The daemon does not answer.
         """
         with _our_errors(f"can't look at image {tag}"):
             try:
-                self._client.images.get(tag)
+                found = self._client.images.get(tag)
             except ImageNotFound:
-                return False
-        return True
-
-    def image_size(self, tag: str) -> int:
-        """Give the bytes of an image.
-
-        Raises:
-            UnavailableError: There is no such image.
-        """
-        with _our_errors(f"can't look at image {tag}"):
-            return int(self._client.images.get(tag).attrs["Size"])
+                return None
+        return Image(id=found.id, size=int(found.attrs["Size"]), labels=dict(found.labels))
 
     def image_tags(self, repository: str) -> list[str]:
         """Give all tags that a repository has here, each with the repository before it.
@@ -291,22 +282,19 @@ class Docker:
         with _our_errors(f"can't list the images of {repository}"):
             return sorted(tag for image in self._client.images.list(repository) for tag in image.tags)
 
-    def import_image(self, layer: io.BufferedIOBase | Iterator[bytes], tag: str, changes: Sequence[str]) -> None:
+    def import_image(self, layer: IO[bytes], tag: str) -> None:
         """Make an image of one layer; its tag appears when all of it is there.
 
         Args:
             layer: The tar archive of its whole file system.
             tag: Its repository and tag.
-            changes: What is set on it, as lines of a Dockerfile.
 
         Raises:
             UnavailableError: The daemon refuses it, or its disk is full.
         """
         repository, _, name = tag.rpartition(":")
         with _our_errors(f"can't import image {tag}"):
-            said = self._client.api.import_image(
-                src=layer, stream_src=True, repository=repository, tag=name, changes=list(changes)
-            )
+            said = self._client.api.import_image(src=layer, stream_src=True, repository=repository, tag=name)
         if '"error"' in said:
             raise UnavailableError(f"can't import image {tag}", why=said.strip()[-500:], hint="docker system df")
 

@@ -1,0 +1,87 @@
+"""The configuration that kind makes a cluster by (kind.x-k8s.io/v1alpha4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from sandbox.containers.host import HostNeeds
+from sandbox.containers.node import POD_SUBNET
+
+__all__ = ["Mount", "PortMapping", "cluster_config"]
+
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True, slots=True)
+class PortMapping:
+    """A port of the node that is reached on loopback.
+
+    Attributes:
+        container: The port on the node, where a NodePort or a host port serves.
+        host: The port on 127.0.0.1 of this machine.
+    """
+
+    container: int
+    host: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A folder of this machine that the node sees, read-only."""
+
+    host: str
+    container: str
+
+
+def cluster_config(
+    needs: HostNeeds,
+    *,
+    api_port: int,
+    ports: Sequence[PortMapping] = (),
+    mounts: Sequence[Mount] = (),
+    labels: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Give the configuration of a cluster with one node, for our node image.
+
+    Args:
+        needs: What this host needs.
+        api_port: The port on 127.0.0.1 at which the API server is reached.
+        ports: Further ports of the node.
+        mounts: Folders that the node sees.
+        labels: Labels of the node in Kubernetes.
+
+    Returns:
+        What goes into kind's configuration file, as YAML.
+    """
+    control_plane: dict[str, Any] = {"role": "control-plane"}
+    if ports:
+        control_plane["extraPortMappings"] = [
+            {"containerPort": port.container, "hostPort": port.host, "listenAddress": _LOOPBACK, "protocol": "TCP"}
+            for port in ports
+        ]
+    if mounts:
+        control_plane["extraMounts"] = [
+            {"hostPath": mount.host, "containerPath": mount.container, "readOnly": True} for mount in mounts
+        ]
+    if labels:
+        control_plane["labels"] = dict(labels)
+    config: dict[str, Any] = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": {
+            "apiServerAddress": _LOOPBACK,
+            "apiServerPort": api_port,
+            # The image brings its own bridge for one node.
+            "disableDefaultCNI": True,
+            "podSubnet": POD_SUBNET,
+        },
+        "nodes": [control_plane],
+    }
+    if needs.kubelet:
+        patch = {"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", **needs.kubelet}
+        config["kubeadmConfigPatches"] = [yaml.safe_dump(patch)]
+    return config

@@ -1,0 +1,210 @@
+"""A Debian file system, made by debootstrap from the package sources that this machine itself uses.
+
+Everything runs in mount and process namespaces of its own, on a leash: however the run ends, no mount and no process
+of it stays behind.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.core.commands import CommandError, run
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.core.errors import UnavailableError
+from sandbox.core.files import writing_errors
+from sandbox.toolchain.leash import leashed
+
+__all__ = [
+    "Note",
+    "PackageSource",
+    "bootstrap",
+    "check_can_bootstrap",
+    "install",
+    "package_source",
+    "run_apart",
+    "strip",
+]
+
+Note = Callable[[str], None]
+
+_SECONDS = 1800.0
+_DEBIAN = ("debian", "ubuntu")
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# Documentation, translations, lists and archives of packages: nothing in a container reads them.
+_EMPTIED = ("usr/share/man", "usr/share/locale", "usr/share/info", "var/lib/apt/lists", "var/cache", "var/log", "dev")
+_DOCUMENTS = "usr/share/doc"
+# What debootstrap copies from this machine; whoever runs a container writes its own.
+_OF_THIS_MACHINE = ("etc/hostname", "etc/resolv.conf", "etc/machine-id")
+_KEPT_LINES = 40
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSource:
+    """Where packages come from.
+
+    Attributes:
+        mirror: The archive's URL.
+        suite: The release's code name.
+        components: "main" and the like.
+    """
+
+    mirror: str
+    suite: str
+    components: tuple[str, ...]
+
+
+def check_can_bootstrap() -> None:
+    """Check that a Debian file system can be made here.
+
+    Raises:
+        UnavailableError: It can't; says what is missing and how to get it.
+    """
+    what = "the images can't be assembled on this machine"
+    if os.geteuid() != 0:
+        raise UnavailableError(
+            what,
+            why="making a Debian file system takes root, and this is an ordinary user",
+            hint="once as root, then as this user: sudo ./inv tools; or do without: --engine embedded",
+        )
+    like = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
+    if not any(name in f"{like.get('ID', '')} {like.get('ID_LIKE', '')}" for name in _DEBIAN):
+        raise UnavailableError(
+            what,
+            why="packages are taken from the sources of a Debian or Ubuntu machine, and this is another system",
+            hint="load the images that another machine made: docker save, docker load; or: --engine embedded",
+        )
+    missing = [program for program in ("debootstrap", "unshare", "chroot", "tar") if shutil.which(program) is None]
+    if missing:
+        raise UnavailableError(
+            what, why=f"there is no {' and no '.join(missing)}", hint="apt-get install debootstrap util-linux tar"
+        )
+
+
+def package_source() -> PackageSource:
+    """Ask apt where this machine gets its own release from.
+
+    Raises:
+        UnavailableError: apt names no source of the release that runs here.
+    """
+    suite = platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    form = "$(REPO_URI) $(CODENAME) $(RELEASE) $(COMPONENT)"
+    said = run(["apt-get", "indextargets", "--format", form, "Created-By: Packages"], timeout=60)
+    rows = [row for row in (line.split() for line in said.splitlines()) if row[1:3] == [suite, suite]]
+    if not rows:
+        raise UnavailableError(
+            f"apt has no source of {suite or 'this release'}", why=said.strip()[:300], hint="look at /etc/apt"
+        )
+    mirror = rows[0][0]
+    return PackageSource(mirror, suite, tuple(dict.fromkeys(row[3] for row in rows if row[0] == mirror)))
+
+
+def bootstrap(source: PackageSource, packages: Sequence[str], root: Path, note: Note) -> None:
+    """Make the file system of a minimal Debian with some more packages.
+
+    Args:
+        source: Where packages come from; debootstrap checks their signatures.
+        packages: More than the essential ones.
+        root: The folder to make.
+        note: Told what happens.
+
+    Raises:
+        UnavailableError: It can't be made; carries debootstrap's last words.
+        DeadlineError: It took more than half an hour.
+    """
+    argv = ["debootstrap", "--variant=minbase", f"--components={','.join(source.components)}"]
+    argv += [f"--include={','.join(packages)}", source.suite, str(root), source.mirror]
+    run_apart(argv, note, seconds=_SECONDS)
+
+
+def install(root: Path, packages: Sequence[str], note: Note) -> None:
+    """Install packages into a file system; nothing of them is started.
+
+    Raises:
+        UnavailableError: A package can't be had or installed; carries apt's last words.
+        DeadlineError: It took more than half an hour.
+    """
+    policy = root / "usr" / "sbin" / "policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    argv = ["chroot", str(root), "apt-get", "install", "-y", "--no-install-recommends"]
+    # What is made here is thrown away whole when the machine loses power.
+    argv += ["-o", "Dpkg::Options::=--force-unsafe-io", *packages]
+    run_apart(argv, note, seconds=_SECONDS)
+    policy.unlink()
+
+
+def strip(root: Path) -> None:
+    """Take out of a file system what a container does without, and what is this machine's own. Licences stay.
+
+    Raises:
+        UnavailableError: Something can't be removed.
+    """
+    with writing_errors(root):
+        for name in _EMPTIED:
+            for path in (root / name).iterdir():
+                _remove(path)
+        for package in (root / _DOCUMENTS).iterdir():
+            if package.is_dir() and not package.is_symlink():
+                for path in package.iterdir():
+                    if path.name != "copyright":
+                        _remove(path)
+        for name in _OF_THIS_MACHINE:
+            (root / name).unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def run_apart(argv: Sequence[str], note: Note, *, seconds: float) -> None:
+    """Run a program as root in mount and process namespaces of its own, and tell its lines as they come.
+
+    Raises:
+        UnavailableError: It failed; carries its last lines.
+        DeadlineError: It took longer than ``seconds``.
+    """
+    apart = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    process = subprocess.Popen(
+        leashed([*apart, "--", *argv]),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        env=os.environ | {"PATH": _PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
+    )
+    lines: deque[str] = deque(["starting"], _KEPT_LINES)
+    reader = threading.Thread(target=lambda: lines.extend(line.rstrip() for line in process.stdout or ()), daemon=True)
+    reader.start()
+
+    def ended() -> Observation:
+        if process.poll() is not None:
+            return met()
+        note(lines[-1])
+        return pending(lines[-1])
+
+    try:
+        wait_for(ended, Deadline.after(seconds), wanted=f"`{argv[0]}`", every=0.2)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        reader.join(timeout=5)
+        for stream in (process.stdin, process.stdout):
+            if stream:
+                stream.close()
+    if process.returncode != 0:
+        raise CommandError(argv, process.returncode, "\n".join(lines))
