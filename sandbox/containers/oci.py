@@ -94,8 +94,11 @@ class LayerWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._sums.close()
-        self._draft.unlink(missing_ok=True)
+        try:
+            self._tar.close()
+        finally:
+            self._sums.close()
+            self._draft.unlink(missing_ok=True)
 
     def file(self, target: str, source: Path, *, mode: int = _PROGRAM) -> None:
         """Add a file of this machine, as root's."""

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import yaml
+
+from sandbox.containers.cluster_config import Mount, PortMapping, cluster_config
+from sandbox.containers.host import HostNeeds
+
+ORDINARY = HostNeeds({}, ())
+
+
+def test_everything_of_the_node_listens_on_loopback() -> None:
+    config = cluster_config(ORDINARY, api_port=20001, ports=[PortMapping(30080, 20002)])
+    assert config["networking"]["apiServerAddress"] == "127.0.0.1"
+    assert config["networking"]["apiServerPort"] == 20001
+    mapped = {"containerPort": 30080, "hostPort": 20002, "listenAddress": "127.0.0.1", "protocol": "TCP"}
+    assert config["nodes"][0]["extraPortMappings"] == [mapped]
+
+
+def test_an_ordinary_host_gets_no_patches() -> None:
+    assert "kubeadmConfigPatches" not in cluster_config(ORDINARY, api_port=1)
+
+
+def test_what_the_host_needs_reaches_the_kubelet() -> None:
+    (patch,) = cluster_config(HostNeeds({"failCgroupV1": False}, ("why",)), api_port=1)["kubeadmConfigPatches"]
+    assert yaml.safe_load(patch) == {
+        "kind": "KubeletConfiguration",
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "failCgroupV1": False,
+    }
+
+
+def test_the_node_can_only_read_what_it_is_given() -> None:
+    node = cluster_config(ORDINARY, api_port=1, mounts=[Mount("/a", "/b")], labels={"x": "y"})["nodes"][0]
+    assert node["extraMounts"] == [{"hostPath": "/a", "containerPath": "/b", "readOnly": True}]
+    assert node["labels"] == {"x": "y"}
