@@ -170,6 +170,8 @@ class ApplicationController(_ArgocdComponent):
         return {
             **super().env(context),
             "ARGOCD_CONTROLLER_REPLICAS": "1",
+            "GOGC": "400",
+            "GOMEMLIMIT": "160MiB",
             "HOSTNAME": "argocd-application-controller-0",
         }
 

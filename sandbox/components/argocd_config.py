@@ -124,6 +124,8 @@ class ArgocdConfig:
             "url": f"http://{context.address('git-server')}",
             "username": GIT_USER,
             "password": secrets.value(GIT_SECRET),
+            # Git otherwise starts Argo CD's whole binary twice for each fetch, to ask for the name and the password.
+            "forceHttpBasicAuth": "true",
         }
         api.apply(_secret("sandbox-git", repository, {**part_of, "argocd.argoproj.io/secret-type": "repo-creds"}))
         api.merge(

@@ -54,7 +54,7 @@ class KubeApiserver(ProcessComponent):
     def env(self, context: Context) -> dict[str, str]:
         """Collect garbage less often: a fifth of the work of starting is saved, and the limit bounds the price."""
         del context
-        return {"GOGC": "400", "GOMEMLIMIT": "320MiB"}
+        return {"GOGC": "400", "GOMEMLIMIT": "400MiB"}
 
     def ready(self, context: Context) -> Observation:
         """It is ready when it serves the cluster's data, custom resources included.

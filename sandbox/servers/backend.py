@@ -262,5 +262,6 @@ def _kill(process: asyncio.subprocess.Process) -> None:
     # The whole group: the program that does the work has our pipes, and waits on them also without its parent.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    if process.stdin:
+    # A pipe that is closing breaks by itself now; one that is closed already can't be aborted any more.
+    if process.stdin and not process.stdin.is_closing():
         process.stdin.transport.abort()
