@@ -39,13 +39,13 @@ from sandbox.toolchain import Progress, Tool, ensure_tools, load_versions
 from sandbox.toolchain.tool import SilentProgress
 from sandbox.toolchain.versions import architecture
 
-__all__ = ["CONTENTS_LABEL", "Images", "ensure_images", "image_tags"]
+__all__ = ["CONTENTS_LABEL", "Images", "ensure_images", "image_tags", "import_tree", "kitchen"]
 
 CONTENTS_LABEL = "dev.gitops-sandbox.contents"
 """On both images: a JSON object of the images in them, each name with its digest."""
 
 # To be raised when the way in which images are made changes what is in them.
-_RECIPE = 1
+_RECIPE = 2
 
 _SECONDS = 180.0
 _COPY_SECONDS = 600.0
@@ -100,7 +100,7 @@ def ensure_images(docker: Docker, *, progress: Progress | None = None) -> Images
         return found
     check_can_bootstrap()
     tools = ensure_tools(TOOLS, progress=progress)
-    with _kitchen(told) as folder:
+    with kitchen(told) as folder:
         found = _present(docker)
         if found is not None:
             return found
@@ -129,7 +129,7 @@ def _present(docker: Docker) -> Images | None:
 
 
 @contextlib.contextmanager
-def _kitchen(progress: Progress) -> Iterator[Path]:
+def kitchen(progress: Progress) -> Iterator[Path]:
     """Give a folder to assemble in, one process at a time; what a killed one left there is removed first."""
     top = make_private_dir(cache_root() / "images")
     with writing_errors(top):
@@ -196,8 +196,10 @@ class _Assembly:
         mirror.make_mirror(filled, layouts, self._tools)
         held = json.dumps({layout.reference: layout.digest for layout in layouts})
         label = f"LABEL {CONTENTS_LABEL}={json.dumps(held)}"
-        self._import(filled, registry_tag, [*mirror.CHANGES, label])
-        self._import(root, node_tag, [*node.CHANGES, label])
+        self._note(f"into Docker: {registry_tag}")
+        import_tree(self._docker, filled, registry_tag, [*mirror.CHANGES, label])
+        self._note(f"into Docker: {node_tag}")
+        import_tree(self._docker, root, node_tag, [*node.CHANGES, label])
 
     def _layouts(self, described: Sequence[Content], base: Path) -> list[Layout]:
         blobs = self._folder / "blobs"
@@ -226,22 +228,32 @@ class _Assembly:
             layouts.append(write_layout(folder, blobs, content.reference, layers, content.config, arch))
         return layouts
 
-    def _import(self, root: Path, tag: str, changes: Sequence[str]) -> None:
-        """Import a file system; its tag is given when it is known that all of it has come through."""
-        self._note(f"into Docker: {tag}")
-        draft = f"{tag}-{os.getpid()}"
-        try:
-            with subprocess.Popen(
-                ["tar", "--create", "--numeric-owner", "--directory", str(root), "."], stdout=subprocess.PIPE
-            ) as tar:
-                try:
-                    self._docker.import_image(cast("IO[bytes]", tar.stdout), draft)
-                except BaseException:
-                    tar.kill()
-                    raise
-            if tar.returncode != 0:
-                raise UnavailableError(f"can't read all of {root}", why=f"tar ended with {tar.returncode}")
-            # Built and not set by the import, which knows no stop signal.
-            self._docker.build_image({"Dockerfile": "\n".join([f"FROM {draft}", *changes]).encode()}, tag)
-        finally:
-            self._docker.remove_image(draft)
+
+def import_tree(docker: Docker, root: Path, tag: str, changes: Sequence[str]) -> None:
+    """Make an image of a file system; its tag is given when it is known that all of it has come through.
+
+    Args:
+        docker: The daemon.
+        root: The file system.
+        tag: The image's repository and tag.
+        changes: What a container of it runs, as lines of a Dockerfile.
+
+    Raises:
+        UnavailableError: It can't be read, or Docker refuses it. There is no such tag then.
+    """
+    draft = f"{tag}-{os.getpid()}"
+    try:
+        with subprocess.Popen(
+            ["tar", "--create", "--numeric-owner", "--directory", str(root), "."], stdout=subprocess.PIPE
+        ) as tar:
+            try:
+                docker.import_image(cast("IO[bytes]", tar.stdout), draft)
+            except BaseException:
+                tar.kill()
+                raise
+        if tar.returncode != 0:
+            raise UnavailableError(f"can't read all of {root}", why=f"tar ended with {tar.returncode}")
+        # Built and not set by the import, which knows no stop signal.
+        docker.build_image({"Dockerfile": "\n".join([f"FROM {draft}", *changes]).encode()}, tag)
+    finally:
+        docker.remove_image(draft)

@@ -115,6 +115,10 @@ def _set_up_systemd(root: Path) -> None:
     init.symlink_to("/usr/lib/systemd/systemd")
     with (root / "etc" / "systemd" / "journald.conf").open("a") as journald:
         journald.write("ReadKMsg=no\n")
+    settings = root / "etc" / "systemd" / "system.conf.d"
+    settings.mkdir(parents=True)
+    # Pods that ignore SIGTERM would hold up a stop until Docker kills all, etcd included; its default is 10 s.
+    (settings / "10-gitops-sandbox.conf").write_text("[Manager]\nDefaultTimeoutStopSec=5s\n")
     run(["chroot", root, "systemctl", "enable", *_UNITS], timeout=_SECONDS)
     run(["chroot", root, "systemctl", "mask", "systemd-binfmt.service"], timeout=_SECONDS)
 

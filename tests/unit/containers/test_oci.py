@@ -89,7 +89,7 @@ def test_a_layout_holds_all_that_its_manifest_names(blobs: Path, program: Path, 
     assert entry["digest"] == layout.digest
 
     def blob(descriptor: dict[str, Any]) -> bytes:
-        data = (layout.folder / "blobs" / descriptor["digest"].replace(":", "/")).read_bytes()
+        data: bytes = (layout.folder / "blobs" / descriptor["digest"].replace(":", "/")).read_bytes()
         assert f"sha256:{hashlib.sha256(data).hexdigest()}" == descriptor["digest"]
         assert len(data) == descriptor["size"]
         return data
