@@ -21,6 +21,8 @@ from sandbox.components.kube import KubeApi
 from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.components.probes import http_ok
 from sandbox.components.rollout import rollout_waits_for
+from sandbox.containers.docker import connect
+from sandbox.containers.images import ensure_images
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, State, met, pending
 from sandbox.core.errors import SandboxError
@@ -38,6 +40,15 @@ _LOG_LINES = 500
 _WORKLOADS = (("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"))
 
 
+_PARAMETERS = {
+    # Batches of events (100 ms) and a rest between waves (2 s) spare a cluster of many users; this one has one.
+    "controller.cluster.cache.events.processing.interval": "1ms",
+    "controller.sync.wave.delay.seconds": "0",
+    # Repeated drift of one revision is healed at once, instead of after 2, 6, 18, ... seconds.
+    "controller.self.heal.backoff.timeout.seconds": "0",
+}
+
+
 class ArgocdSettings:
     """The namespace, the custom types, the identities and the settings of Argo CD."""
 
@@ -52,6 +63,7 @@ class ArgocdSettings:
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGOCD_NAMESPACE}}
         api = KubeApi(context.pki("admin.kubeconfig"))
         apply_all(api, [namespace, *static_manifests(context.tools["argocd"])], Deadline.after(_TYPES_SECONDS))
+        api.merge("v1", "ConfigMap", "argocd-cmd-params-cm", ARGOCD_NAMESPACE, {"data": _PARAMETERS})
 
     def ready(self, context: Context) -> Observation:
         """They are ready once applied."""
@@ -79,11 +91,14 @@ class ArgocdInCluster:
             api.apply(manifest)
 
     def _rendered(self, context: Context) -> list[dict[str, Any]]:
+        kustomize = context.tools["kustomize"].binary()
         with tempfile.TemporaryDirectory(dir=context.folder) as name:
             folder = Path(name)
             shutil.copy(_OVERLAY / "kustomization.yaml", folder)
             shutil.copy(context.tools["argocd"].file("install.yaml"), folder)
-            rendered = run([context.tools["kustomize"].binary(), "build", folder], timeout=_BUILD_SECONDS)
+            redis = f"public.ecr.aws/docker/library/redis={_redis_image()}"
+            run([kustomize, "edit", "set", "image", redis], timeout=_BUILD_SECONDS, cwd=folder)
+            rendered = run([kustomize, "build", folder], timeout=_BUILD_SECONDS)
         known = {_key(manifest) for manifest in static_manifests(context.tools["argocd"])}
         documents = yaml.load_all(rendered, Loader=yaml.CSafeLoader)
         return [manifest for manifest in documents if _key(manifest) not in known]
@@ -130,6 +145,13 @@ class ArgocdInCluster:
 
     def remove(self, context: Context) -> None:
         """It goes with the cluster."""
+
+
+def _redis_image() -> str:
+    """Give the name under which the node has a server that speaks Redis' protocol."""
+    with connect() as docker:
+        held = ensure_images(docker).contents
+    return next(name for name in held if name.startswith("localhost/gitops-sandbox/redis:"))
 
 
 def _key(manifest: dict[str, Any]) -> tuple[str, str, str]:

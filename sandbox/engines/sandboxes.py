@@ -17,6 +17,7 @@ from sandbox.core.timeline import Timeline
 from sandbox.engines.access import Access
 from sandbox.engines.embedded import Embedded
 from sandbox.engines.engine import Engine
+from sandbox.engines.kind import Kind
 from sandbox.engines.records import Record, exclusive, known_names
 from sandbox.servers.repositories import list_repositories
 from sandbox.toolchain import Progress, ensure_tools, version_set
@@ -36,7 +37,7 @@ __all__ = [
     "up",
 ]
 
-ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Embedded(),)}
+ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Embedded(), Kind())}
 """Where a sandbox can live, by the name that `--engine` takes."""
 
 _WAIT_SECONDS = 300.0

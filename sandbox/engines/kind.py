@@ -1,0 +1,96 @@
+"""The kind engine: a real cluster whose node is a container, with real pods; needs Docker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from sandbox.components import git_server
+from sandbox.components.argocd_config import ArgocdConfig
+from sandbox.components.argocd_in_cluster import ArgocdInCluster, ArgocdSettings
+from sandbox.components.base import Component
+from sandbox.components.ci_runner import CiRunner
+from sandbox.components.container import network_name
+from sandbox.components.kind_cluster import KindCluster, NodeRegistry
+from sandbox.components.pki import argocd_pki
+from sandbox.components.registry_container import ImageMirror, RegistryContainer, RegistryReader
+from sandbox.containers.described import Owner
+from sandbox.containers.docker import connect
+from sandbox.containers.images import ensure_images
+from sandbox.core.errors import UsageError
+from sandbox.core.files import read_json, write_json
+from sandbox.core.timeline import Timeline
+from sandbox.engines.engine import Engine
+from sandbox.engines.records import Record
+from sandbox.toolchain import Tool
+
+__all__ = ["Kind"]
+
+_NETWORK = "network.json"
+
+
+class Kind(Engine):
+    """A kind cluster, a registry in containers, and the Git server where its pods can reach it."""
+
+    name = "kind"
+    summary = "a real cluster in containers; needs Docker"
+    capabilities = frozenset({"cluster", "argocd", "git", "registry", "pipeline", "containers", "network", "docker"})
+    tools = (
+        "kind",
+        "kubectl",
+        "argocd",
+        "kustomize",
+        "crane",
+        "act",
+        "go",
+    )
+    up_seconds = 300.0
+
+    def components(self) -> list[Component]:
+        """Give the parts of a sandbox on kind."""
+        return [
+            argocd_pki(),
+            RegistryContainer(),
+            RegistryReader(),
+            ImageMirror(),
+            git_server.GitServer(),
+            CiRunner(docker="auto"),
+            KindCluster(),
+            NodeRegistry(),
+            ArgocdSettings("kind-cluster"),
+            ArgocdConfig(ArgocdSettings.name),
+            ArgocdInCluster(),
+        ]
+
+    def prepare(self, record: Record, tools: Mapping[str, Tool], timeline: Timeline) -> None:
+        """Bake the images of this version set, once for all sandboxes, and make this sandbox's network.
+
+        Raises:
+            UsageError: More nodes are asked for than this engine has.
+            UnavailableError: Docker does not answer, or an image can't be made.
+        """
+        if record.nodes != 1:
+            raise UsageError(
+                f"a cluster of the engine {self.name} can't have {record.nodes} nodes",
+                why="its pods speak through the one node's bridge",
+                hint="--nodes 1, or as many as you like with --engine embedded",
+            )
+        del tools, timeline
+        with connect() as docker:
+            ensure_images(docker)
+            network = network_name(record.name)
+            docker.ensure_network(network, Owner(record.name, record.run_id))
+            write_json(record.folder / _NETWORK, {"gateway": docker.gateway(network)})
+
+    def hosts(self, record: Record) -> dict[str, str]:
+        """Have the Git server listen on the bridge of the sandbox's network: one URL for pods and for the host."""
+        path = record.folder / _NETWORK
+        return {"git-server": str(read_json(path)["gateway"])} if path.exists() else {}
+
+    def release(self, folder: Path, run_id: str | None) -> None:
+        """Remove what carries the sandbox's labels in Docker."""
+        if run_id is None or not (folder / _NETWORK).exists():
+            return
+        with connect() as docker:
+            docker.remove_owned(Owner(folder.name, run_id))
+            docker.remove_image(f"gitops-sandbox/node-of:{run_id}")
