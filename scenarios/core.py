@@ -232,12 +232,35 @@ def _argocd_tells(world: World, deployed: list[str]) -> Observation:
         ),
         Sabotage("wrong-tag", "release", "CI announces the tag of an earlier commit", sabotage.announce_wrong_tag),
         Sabotage("unpushed-image", "release", "CI announces what it never pushed", sabotage.announce_unpushed_image),
+        Sabotage(
+            "service-misled", "answers", "the Service leads to no pod", sabotage.mislead_service, needs=CONTAINERS
+        ),
+        Sabotage(
+            "pods-killed",
+            "rollout-in-use",
+            "every pod is killed again and again",
+            sabotage.keep_killing_pods,
+            needs=CONTAINERS,
+        ),
+        Sabotage("crash-lost", "crash-loop", "commits go to a fork", sabotage.push_to_fork, needs=CONTAINERS),
         Sabotage("self-heal-off-scale", "scaled-by-hand", "self-heal is off", sabotage.self_heal_off),
         Sabotage("self-heal-off-image", "image-changed-by-hand", "self-heal is off", sabotage.self_heal_off),
         Sabotage("paused", "deleted-by-hand", "reconciliation is paused", sabotage.pause_reconciliation),
         Sabotage("prune-off", "smuggled-in", "prune is off", sabotage.prune_off),
         Sabotage("push-lost", "refused-by-the-api-server", "commits go to a fork", sabotage.push_to_fork),
-        Sabotage("big-node", "rollout-past-its-deadline", "a node joins that is big enough", sabotage.add_big_node),
+        Sabotage(
+            "rollout-unseen",
+            "rollout-past-its-deadline",
+            "reconciliation is paused",
+            sabotage.pause_reconciliation,
+        ),
+        Sabotage(
+            "big-node",
+            "rollout-past-its-deadline",
+            "a node joins that is big enough",
+            sabotage.add_big_node,
+            needs=frozenset({"played-nodes"}),
+        ),
         Sabotage("revert-not-pushed", "rollback-by-revert", "the revert goes to a fork", sabotage.push_to_fork),
         Sabotage("history-rewritten", "audit-trail", "the history is squashed", sabotage.squash_history),
     )

@@ -40,7 +40,7 @@ class Embedded(Engine):
 
     name = "embedded"
     summary = "the real programs as plain processes; no Docker, no root; pods run no container"
-    capabilities = frozenset({"cluster", "argocd", "git", "registry", "pipeline"})
+    capabilities = frozenset({"cluster", "argocd", "git", "registry", "pipeline", "played-nodes"})
     tools = (
         "etcd",
         "kube-apiserver",

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from sandbox.components.kube import KubeApi
 from sandbox.components.pki import ARGOCD_NAMESPACE
+from sandbox.core.errors import SandboxError
 from sandbox.core.files import new_password
 from sandbox.gitops.world import World
 from sandbox.servers.repositories import create_repository, delete_repository
@@ -21,6 +24,8 @@ __all__ = [
     "add_big_node",
     "announce_unpushed_image",
     "announce_wrong_tag",
+    "keep_killing_pods",
+    "mislead_service",
     "pause_reconciliation",
     "prune_off",
     "push_to_fork",
@@ -30,6 +35,7 @@ __all__ = [
     "wrong_webhook_secret",
 ]
 
+_BETWEEN_KILLS = 2.0
 _WORKFLOW = Path(".github/workflows/ci.yaml")
 
 
@@ -159,6 +165,36 @@ def add_big_node(world: World) -> Iterator[None]:
         world.api.delete("v1", "Node", name)
         # Pods of a node that is gone are nobody's: the garbage collector would let them be for a minute.
         world.api.delete_all("v1", "Pod", world.dev.namespace)
+
+
+@contextlib.contextmanager
+def mislead_service(world: World) -> Iterator[None]:
+    """Have the Service lead to pods that there are not, and nobody set it right again."""
+    world.dev.change({"spec": {"syncPolicy": {"automated": {"selfHeal": False}}}})
+    selector = {"spec": {"selector": {"app.kubernetes.io/name": "nobody"}}}
+    world.api.merge("v1", "Service", world.service.name, world.dev.namespace, selector)
+    yield
+
+
+@contextlib.contextmanager
+def keep_killing_pods(world: World) -> Iterator[None]:
+    """Have somebody kill every pod again and again, without any grace."""
+    ended = threading.Event()
+    api, namespace = KubeApi(world.access.kubeconfig), world.dev.namespace
+
+    def kill() -> None:
+        while not ended.wait(_BETWEEN_KILLS):
+            # A kill that fails is one of many.
+            with contextlib.suppress(SandboxError):
+                api.delete_all("v1", "Pod", namespace)
+
+    thread = threading.Thread(target=kill, name="killer", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @contextlib.contextmanager

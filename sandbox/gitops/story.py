@@ -45,12 +45,19 @@ class Sabotage:
         step: The step before which it happens, and at which the story must fail.
         sentence: What is broken.
         wreck: Breaks it when entered, and mends it when the story has ended.
+        needs: What the engine must be able to do: what the step needs, and what the break itself does.
     """
 
     name: str
     step: str
     sentence: str
     wreck: Callable[[World], AbstractContextManager[None]]
+    needs: frozenset[str] = frozenset()
+
+    def missing(self, capabilities: frozenset[str]) -> str:
+        """Say why it can't be shown on an engine that can do this much; empty when it can."""
+        lacking = sorted(self.needs - capabilities)
+        return f"this engine has no {', '.join(lacking)}" if lacking else ""
 
 
 @dataclass(frozen=True, slots=True)
