@@ -9,7 +9,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import yaml
 
 from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.core.conditions import Condition, Deadline, Observation, met, pending, wait_for
@@ -19,6 +21,7 @@ from sandbox.engines import sandboxes
 from sandbox.engines.access import Access
 from sandbox.engines.records import Record
 from sandbox.gitops.application import API, Application, Moment
+from sandbox.gitops.repositories import EnvironmentRepo
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
 
@@ -99,46 +102,83 @@ def drift_to_healed(made: World, number: int) -> float:
     return time.monotonic() - began
 
 
+_PLAIN = """\
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: plain
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: plain}}
+  template:
+    metadata: {labels: {app: plain}}
+    spec:
+      containers:
+      - {name: plain, image: example.com/plain:1}
+"""
+
+
+class _PlainRepo:
+    """What a verdict asks of an environment repository, with one Deployment for every Application."""
+
+    def __init__(self, made: World) -> None:
+        folder = made.environment.copy.folder / "plain"
+        folder.mkdir()
+        (folder / "deployment.yaml").write_text(_PLAIN)
+        made.environment.copy.commit("Describe one plain Deployment")
+        self.revision = made.environment.push()
+
+    def overlay(self, environment: str) -> str:
+        """Give the folder."""
+        return environment
+
+    def rendered(self, revision: str, path: str) -> list[dict[str, Any]]:
+        """Give the only commit's content."""
+        del revision, path
+        return [yaml.safe_load(_PLAIN)]
+
+
 def many_applications(access: Access, count: int) -> float:
-    """Create Applications, a namespace each; give the seconds until every one is proved to live."""
+    """Create Applications of one Deployment with two replicas, a namespace each; give the seconds until all live."""
     with World(access, Tenant("bench")) as made:
         made.environment.begin()
-        revision = made.environment.head
-        made.register()
-        template = made.dev.read() or {}
+        plain = _PlainRepo(made)
         names = [f"bench-many-{number:03}" for number in range(count)]
-        project = made.api.get(API, "AppProject", made.tenant.project, ARGOCD_NAMESPACE) or {}
-        destinations = [{"server": "https://kubernetes.default.svc", "namespace": "bench-*"}]
-        made.api.merge(
-            API, "AppProject", project["metadata"]["name"], ARGOCD_NAMESPACE, {"spec": {"destinations": destinations}}
-        )
         since, began = Moment.now(), time.monotonic()
         for name in names:
-            made.api.create(_application(template, name))
-        waiting = {name: Application(made.api, name, "dev", made.environment) for name in names}
+            made.api.create(_application(made, name))
+        waiting = {name: Application(made.api, name, "plain", cast("EnvironmentRepo", plain)) for name in names}
 
         def all_live() -> Observation:
             for name in list(waiting):
                 # In the order of their creation: the first that is not there yet ends the look.
-                seen = waiting[name].lives(revision, since)
+                seen = waiting[name].lives(plain.revision, since)
                 if seen != met(seen.seen):
                     return pending(f"{len(waiting)} left; {name}: {seen.seen}")
                 del waiting[name]
             return met(f"{count} live")
 
-        wait_for(all_live, Deadline.after(_APPLICATIONS_SECONDS), wanted=f"{count} Applications to live", every=0.1)
-        seconds = time.monotonic() - began
-        _remove_all(made, names)
-    return seconds
+        try:
+            wait_for(all_live, Deadline.after(_APPLICATIONS_SECONDS), wanted=f"{count} Applications to live", every=0.1)
+            return time.monotonic() - began
+        finally:
+            _remove_all(made, names)
 
 
-def _application(template: dict[str, Any], name: str) -> dict[str, Any]:
-    spec = {**template["spec"], "destination": {**template["spec"]["destination"], "namespace": name}}
+def _application(made: World, name: str) -> dict[str, Any]:
     return {
         "apiVersion": API,
         "kind": "Application",
         "metadata": {"name": name, "namespace": ARGOCD_NAMESPACE},
-        "spec": spec,
+        "spec": {
+            "project": "default",
+            "source": {"repoURL": made.environment.url, "targetRevision": "main", "path": "plain"},
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": name},
+            "syncPolicy": {
+                "automated": {"prune": True, "selfHeal": True},
+                "syncOptions": ["CreateNamespace=true"],
+            },
+        },
     }
 
 
