@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
-import shutil
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, Self
@@ -17,8 +15,10 @@ from typing import IO, Any, Self
 import docker
 import requests
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
+from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
 
 from sandbox.containers.described import Container, ContainerOptions, DaemonInfo, Image, Owner
+from sandbox.containers.unreachable import mend, root_cause
 from sandbox.core.errors import UnavailableError
 
 __all__ = ["Docker", "connect"]
@@ -179,8 +179,15 @@ class Docker:
         Raises:
             UnavailableError: There is no such container, or the program failed; carries what it wrote.
         """
+        api = self._client.api
         with _our_errors(f"can't run {argv[0]} in container {name}"):
-            code, (out, err) = self._client.containers.get(name).exec_run(list(argv), demux=True)
+            made = api.exec_create(name, list(argv))["Id"]
+            stream = api.exec_start(made, socket=True)
+            # The SDK's own way of reading leaves the connection to the garbage collector.
+            with contextlib.closing(stream._sock), contextlib.closing(stream._response):  # noqa: SLF001
+                frames = frames_iter(stream, tty=False)
+                out, err = consume_socket_output((demux_adaptor(*frame) for frame in frames), demux=True)
+            code = api.exec_inspect(made)["ExitCode"]
         if code != 0:
             raise UnavailableError(
                 f"`{' '.join(argv)}` in container {name} ended with exit code {code}",
@@ -286,7 +293,7 @@ class Docker:
         """Make an image of one layer; its tag appears when all of it is there.
 
         Args:
-            layer: The tar archive of its whole file system.
+            layer: The tar archive of its whole file system, read from a pipe.
             tag: Its repository and tag.
 
         Raises:
@@ -376,32 +383,5 @@ def _our_errors(what: str) -> Iterator[None]:
     except APIError as error:
         raise UnavailableError(what, why=str(error.explanation or error), hint="./inv doctor") from error
     except (DockerException, requests.RequestException, OSError) as error:
-        cause = _root(error)
-        raise UnavailableError(what, why=str(cause), hint=_mend(cause)) from error
-
-
-def _root(error: BaseException) -> BaseException:
-    """Find the operating system's own error, which libraries wrap as argument, cause or context of theirs."""
-    seen: list[BaseException] = []
-    waiting: list[object] = [error]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, BaseException) and each not in seen:
-            if type(each) in (FileNotFoundError, PermissionError, ConnectionRefusedError):
-                return each
-            seen.append(each)
-            waiting += [each.__cause__, each.__context__, *each.args]
-    return error
-
-
-def _mend(cause: BaseException) -> str:
-    where = os.environ.get("DOCKER_HOST", "")
-    if isinstance(cause, PermissionError):
-        return "let this user reach the daemon: sudo usermod -aG docker $USER, then log in again"
-    if isinstance(cause, FileNotFoundError | ConnectionRefusedError) and where:
-        return f"DOCKER_HOST names {where}, where no daemon listens: start it, or unset DOCKER_HOST"
-    if isinstance(cause, FileNotFoundError | ConnectionRefusedError) and shutil.which("dockerd"):
-        return "the daemon does not run; start it: sudo systemctl start docker"
-    if isinstance(cause, FileNotFoundError | ConnectionRefusedError):
-        return "install and start Docker, or do without: --engine embedded"
-    return "docker info shows the same; ./inv doctor says more"
+        cause = root_cause(error)
+        raise UnavailableError(what, why=str(cause), hint=mend(cause)) from error
