@@ -170,9 +170,10 @@ class ApplicationController(_ArgocdComponent):
         return {
             **super().env(context),
             "ARGOCD_CONTROLLER_REPLICAS": "1",
-            "GOGC": "400",
-            "GOMEMLIMIT": "160MiB",
             "HOSTNAME": "argocd-application-controller-0",
+            # As for the API server: less often, within a bound.
+            "GOGC": "200",
+            "GOMEMLIMIT": "230MiB",
         }
 
     def arguments(self, context: Context) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.core.conditions import Observation, met
 from sandbox.toolchain import Tool
 
-__all__ = ["ADMIN_SECRET", "GIT_SECRET", "WEBHOOK_SECRET", "ArgocdConfig", "static_manifests"]
+__all__ = ["ADMIN_SECRET", "GIT_SECRET", "WEBHOOK_SECRET", "ArgocdConfig", "secret", "static_manifests"]
 
 ADMIN_SECRET = "argocd-admin"  # noqa: S105  # names of secrets, not secrets
 GIT_SECRET = "git-argocd"  # noqa: S105
@@ -74,7 +74,8 @@ def static_manifests(argocd: Tool) -> list[dict[str, Any]]:
     return manifests
 
 
-def _secret(name: str, data: dict[str, str], labels: dict[str, str], type_: str = "Opaque") -> dict[str, Any]:
+def secret(name: str, data: dict[str, str], labels: dict[str, str], type_: str = "Opaque") -> dict[str, Any]:
+    """Describe a Secret in Argo CD's namespace."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -113,12 +114,12 @@ class ArgocdConfig:
                 # A sender that claims to be Gogs is looked at before GitHub's headers: it needs a secret too.
                 "webhook.gogs.secret": secrets.value(WEBHOOK_SECRET),
             }
-            api.create(_secret("argocd-secret", data, part_of))
+            api.create(secret("argocd-secret", data, part_of))
         certificate = {
             "tls.crt": context.pki("argocd-tls.crt").read_text(),
             "tls.key": context.pki("argocd-tls.key").read_text(),
         }
-        api.apply(_secret("argocd-server-tls", certificate, part_of, "kubernetes.io/tls"))
+        api.apply(secret("argocd-server-tls", certificate, part_of, "kubernetes.io/tls"))
         repository = {
             "type": "git",
             "url": f"http://{context.address('git-server')}",
@@ -127,7 +128,7 @@ class ArgocdConfig:
             # Git otherwise starts Argo CD's whole binary twice for each fetch, to ask for the name and the password.
             "forceHttpBasicAuth": "true",
         }
-        api.apply(_secret("sandbox-git", repository, {**part_of, "argocd.argoproj.io/secret-type": "repo-creds"}))
+        api.apply(secret("sandbox-git", repository, {**part_of, "argocd.argoproj.io/secret-type": "repo-creds"}))
         api.merge(
             "v1",
             "ConfigMap",

@@ -15,11 +15,12 @@ from typing import Any
 import yaml
 
 from sandbox.components.applying import apply_all
-from sandbox.components.argocd_config import static_manifests
+from sandbox.components.argocd_config import secret, static_manifests
 from sandbox.components.base import Context
 from sandbox.components.kube import KubeApi
 from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.components.probes import http_ok
+from sandbox.components.redis import SECRET as REDIS_SECRET
 from sandbox.components.rollout import rollout_waits_for
 from sandbox.containers.docker import connect
 from sandbox.containers.images import ensure_images
@@ -87,6 +88,10 @@ class ArgocdInCluster:
     def ensure(self, context: Context) -> None:
         """Apply what the overlay renders to; the server-side apply leaves alone what is as it must be."""
         api = KubeApi(context.pki("admin.kubeconfig"))
+        # Made by redis' own init container otherwise, for which everything else would wait, with a back-off.
+        password = {"auth": context.secrets.value(REDIS_SECRET)}
+        if api.get("v1", "Secret", "argocd-redis", ARGOCD_NAMESPACE) is None:
+            api.create(secret("argocd-redis", password, {"app.kubernetes.io/part-of": "argocd"}))
         for manifest in self._rendered(context):
             api.apply(manifest)
 

@@ -52,9 +52,13 @@ class KubeApiserver(ProcessComponent):
         )
 
     def env(self, context: Context) -> dict[str, str]:
-        """Collect garbage less often: a fifth of the work of starting is saved, and the limit bounds the price."""
+        """Collect garbage less often: a fifth of the work of starting is saved, and the limit bounds the price.
+
+        A limit near what is alive would cost more than it saves: with 400 MiB, two hundred Applications take
+        nearly twice as long.
+        """
         del context
-        return {"GOGC": "400", "GOMEMLIMIT": "400MiB"}
+        return {"GOGC": "300", "GOMEMLIMIT": "520MiB"}
 
     def ready(self, context: Context) -> Observation:
         """It is ready when it serves the cluster's data, custom resources included.
