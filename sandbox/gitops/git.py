@@ -113,7 +113,7 @@ class WorkingCopy:
         shutil.rmtree(folder, ignore_errors=True)
         make_private_dir(folder.parent)
         shutil.copytree(content, folder, ignore=shutil.ignore_patterns("__pycache__", ".mypy_cache", ".ruff_cache"))
-        repo = Repo.init(folder, initial_branch=BRANCH, env=credential.environment())
+        repo = Repo.init(folder, expand_vars=False, initial_branch=BRANCH, env=credential.environment())
         repo.create_remote("origin", url)
         copy = cls(repo, credential, author)
         copy.commit(message)
@@ -250,7 +250,7 @@ def push_head(folder: Path, url: str, credential: Credential) -> str:
         GitError: The server refused the push.
     """
     try:
-        repo = Repo(folder)
+        repo = Repo(folder, expand_vars=False)
         commit = repo.head.commit.hexsha
     except (InvalidGitRepositoryError, NoSuchPathError) as error:
         raise UsageError(f"{folder} is no Git repository", hint="git init, then commit") from error
