@@ -36,7 +36,7 @@ SERVER_NODE_PORT = 30443
 
 _OVERLAY = Path(__file__).parent / "manifests" / "argocd"
 _BUILD_SECONDS = 30.0
-_TYPES_SECONDS = 60.0
+_APPLY_SECONDS = 60.0
 _LOG_LINES = 500
 _WORKLOADS = (("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"))
 
@@ -63,7 +63,7 @@ class ArgocdSettings:
         """Apply them as they stand in install.yaml."""
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGOCD_NAMESPACE}}
         api = KubeApi(context.pki("admin.kubeconfig"))
-        apply_all(api, [namespace, *static_manifests(context.tools["argocd"])], Deadline.after(_TYPES_SECONDS))
+        apply_all(api, [namespace, *static_manifests(context.tools["argocd"])], Deadline.after(_APPLY_SECONDS))
         api.merge("v1", "ConfigMap", "argocd-cmd-params-cm", ARGOCD_NAMESPACE, {"data": _PARAMETERS})
 
     def ready(self, context: Context) -> Observation:
@@ -92,8 +92,7 @@ class ArgocdInCluster:
         password = {"auth": context.secrets.value(REDIS_SECRET)}
         if api.get("v1", "Secret", "argocd-redis", ARGOCD_NAMESPACE) is None:
             api.create(secret("argocd-redis", password, {"app.kubernetes.io/part-of": "argocd"}))
-        for manifest in self._rendered(context):
-            api.apply(manifest)
+        apply_all(api, self._rendered(context), Deadline.after(_APPLY_SECONDS))
 
     def _rendered(self, context: Context) -> list[dict[str, Any]]:
         kustomize = context.tools["kustomize"].binary()
