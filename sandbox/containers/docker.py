@@ -223,14 +223,26 @@ class Docker:
         return bytes(said).decode(errors="replace")
 
     def ensure_network(self, name: str, owner: Owner) -> None:
-        """Make a bridge network with the owner's labels, unless one of that name is there.
+        """Make a bridge network with the owner's labels, unless the owner has one of that name.
 
         Raises:
-            UnavailableError: It can't be made.
+            UnavailableError: It can't be made, or a network of that name is something else's.
         """
         with _our_errors(f"can't make network {name}"):
-            if not self._client.networks.list(names=[name]):
+            found = self._network(name)
+            if found is None:
                 self._client.networks.create(name, driver="bridge", labels=owner.labels)
+                return
+        if not owner.labels.items() <= (found.attrs.get("Labels") or {}).items():
+            raise UnavailableError(
+                f"there is a network {name} already, which is not of this sandbox",
+                why="it does not carry the sandbox's labels, so it is neither used nor removed",
+                hint=f"see what it is: docker network inspect {name}; or choose another --name",
+            )
+
+    def _network(self, name: str) -> Any:
+        # The daemon's filter finds every network that has the name somewhere in its own.
+        return next((each for each in self._client.networks.list(names=[name]) if each.name == name), None)
 
     def gateway(self, network: str) -> str:
         """Give the address by which containers of a network reach this machine; empty when there is no such network.
@@ -239,13 +251,13 @@ class Docker:
             UnavailableError: The daemon does not answer, or the network has no gateway.
         """
         with _our_errors(f"can't look at network {network}"):
-            found = self._client.networks.list(names=[network])
-        for each in found:
-            for entry in (each.attrs.get("IPAM") or {}).get("Config") or ():
-                if gateway := entry.get("Gateway"):
-                    return str(gateway).partition("/")[0]
-            raise UnavailableError(f"network {network} has no gateway", hint=f"docker network inspect {network}")
-        return ""
+            found = self._network(network)
+        if found is None:
+            return ""
+        for entry in (found.attrs.get("IPAM") or {}).get("Config") or ():
+            if gateway := entry.get("Gateway"):
+                return str(gateway).partition("/")[0]
+        raise UnavailableError(f"network {network} has no gateway", hint=f"docker network inspect {network}")
 
     def ensure_volume(self, name: str, owner: Owner) -> None:
         """Make a volume with the owner's labels, unless one of that name is there.

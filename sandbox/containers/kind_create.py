@@ -19,7 +19,7 @@ __all__ = ["main"]
 
 
 def main(argv: list[str]) -> int:
-    """Create the cluster that the file describes, or adopt one of that name.
+    """Create the cluster that the file describes.
 
     Returns:
         The exit code: that of ``kind`` where it failed; it has said why on stderr.
@@ -34,6 +34,11 @@ def main(argv: list[str]) -> int:
         kind_path=Path(str(spec["kind"])),
         kubectl_path=Path(str(spec["kubectl"])),
     )
+    listed = subprocess.run([cluster.kind_path, "get", "clusters"], stdout=subprocess.PIPE, text=True, check=True)
+    if cluster.name in listed.stdout.splitlines():
+        # pytest-kind would take it for the one that is to be made.
+        sys.stderr.write(f"there is a kind cluster {cluster.name} already, which is not of this sandbox\n")
+        return 1
     try:
         cluster.create(str(spec["config"]))
     except subprocess.CalledProcessError as error:

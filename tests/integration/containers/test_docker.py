@@ -107,6 +107,19 @@ def test_removing_what_is_not_there_is_no_error(docker: Docker) -> None:
     assert docker.logs("gitops-sandbox-none") == ""
 
 
+def test_a_network_whose_name_has_the_name_of_another_in_it_is_another(docker: Docker, owner: Owner) -> None:
+    docker.ensure_network(f"{owner.name}-network-too", owner)
+    assert docker.gateway(f"{owner.name}-network") == ""
+    docker.ensure_network(f"{owner.name}-network", owner)
+    assert docker.gateway(f"{owner.name}-network") != docker.gateway(f"{owner.name}-network-too")
+
+
+def test_a_network_of_something_else_is_not_taken_for_ours(docker: Docker, owner: Owner) -> None:
+    docker.ensure_network(f"{owner.name}-network", owner)
+    with pytest.raises(UnavailableError, match="not of this sandbox"):
+        docker.ensure_network(f"{owner.name}-network", Owner(owner.name, "another run"))
+
+
 def test_containers_of_one_network_find_each_other_by_alias(docker: Docker, owner: Owner, image: str) -> None:
     network = f"{owner.name}-network"
     docker.ensure_network(network, owner)
