@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from sandbox.cli.output import Output
 from sandbox.core.timeline import Timeline
@@ -12,9 +12,7 @@ from sandbox.engines.access import Access
 from sandbox.report.narrator import Narrator
 from sandbox.toolchain.progress import show_progress
 
-__all__ = ["DEFAULT_NAME", "bring_up", "narrated"]
-
-DEFAULT_NAME = "default"
+__all__ = ["bring_up", "narrated", "start_again", "waiting"]
 
 
 @contextlib.contextmanager
@@ -37,13 +35,23 @@ def bring_up(output: Output, name: str, options: sandboxes.UpOptions) -> tuple[A
     Returns:
         The way into it, and the timeline of the start.
     """
+    engine = sandboxes.engine_for(name, options)
     with show_progress(output.console) as progress:
-        sandboxes.fetch_tools(options, progress)
-    with narrated(output, sandboxes.component_count(options.engine)) as timeline:
-        access = sandboxes.up(
-            name,
-            options,
-            timeline,
-            on_wait=lambda: output.note(f"another command holds sandbox {name}; waiting for it"),
-        )
+        engine.fetch(options.provider, progress)
+    with narrated(output, len(engine.components())) as timeline:
+        access = sandboxes.up(name, options, timeline, on_wait=waiting(output, name))
     return access, timeline
+
+
+def start_again(output: Output, name: str) -> None:
+    """Bring a sandbox that there is back, and show how it comes."""
+    engine = sandboxes.engine_of(name)
+    with show_progress(output.console) as progress:
+        engine.fetch(None, progress)
+    with narrated(output, len(engine.components())) as timeline:
+        sandboxes.start(name, timeline, on_wait=waiting(output, name))
+
+
+def waiting(output: Output, name: str) -> Callable[[], None]:
+    """Give what is called when another verb holds the sandbox: it says so."""
+    return lambda: output.note(f"another command holds sandbox {name}; waiting for it")

@@ -10,10 +10,10 @@ from invoke.context import Context
 from rich.table import Table
 
 import scenarios as catalogue_package
+from sandbox.cli.flags import Bringing
 from sandbox.cli.output import Output
-from sandbox.cli.session import DEFAULT_NAME, bring_up, narrated
+from sandbox.cli.session import bring_up, narrated
 from sandbox.cli.verb import verb
-from sandbox.cli.verbs import ENGINE_HELP, JSON_HELP, NAME_HELP, NODES_HELP, PROVIDER_HELP
 from sandbox.core.errors import SandboxError, UsageError
 from sandbox.core.names import check_choice
 from sandbox.engines import sandboxes
@@ -29,37 +29,19 @@ __all__ = ["demo", "pipeline", "sabotage", "scenario", "scenarios"]
 _LISTING = "scenarios"
 
 
-@verb(
-    help={
-        "name": NAME_HELP,
-        "engine": ENGINE_HELP,
-        "nodes": NODES_HELP,
-        "provider": PROVIDER_HELP,
-        "down": "End the sandbox afterwards.",
-        "json": JSON_HELP,
-    }
-)
-def demo(
-    _: Context,
-    *,
-    name: str = DEFAULT_NAME,
-    engine: str = "embedded",
-    nodes: int = 0,
-    provider: str = "",
-    down: bool = False,
-    json: bool = False,
-) -> None:
+@verb(help={"down": "End the sandbox afterwards."})
+def demo(_: Context, *, bringing: Bringing, down: bool = False, json: bool = False) -> None:
     """Bring a sandbox up and tell the core story in it: build, commit, sync, drift, rollback.
 
-    Examples: demo; demo --down; demo --json
+    Examples: demo; demo --down; demo --engine kind --json
     """
     output = Output(as_json=json)
     began = time.monotonic()
-    access, _timeline = bring_up(output, name, sandboxes.UpOptions.parsed(engine, nodes, provider))
+    access, _timeline = bring_up(output, bringing.name, bringing.options())
     up_seconds = time.monotonic() - began
     try:
         result = _tell(output, access, catalogue_package.catalogue()["core"])
-        found = sandboxes.status(name)
+        found = sandboxes.status(access.name)
         seconds = {"up": round(up_seconds, 3), "story": result.seconds}
         output.result(
             {**result.to_json(), "seconds": seconds, "sandbox": found},
@@ -68,7 +50,7 @@ def demo(
         )
     finally:
         if down:
-            sandboxes.down(name)
+            sandboxes.down(access.name)
     _raise_failures([result], access)
 
 
@@ -92,9 +74,12 @@ def _reported(error: SandboxError) -> SandboxError:
     return error
 
 
-@verb(help={"json": JSON_HELP})
+@verb()
 def scenarios(_: Context, *, json: bool = False) -> None:
-    """List the stories that there are, each with the breaks under which it must fail."""
+    """List the stories that there are, each with the breaks under which it must fail.
+
+    Examples: scenarios; scenarios --json
+    """
     output = Output(as_json=json)
     stories = catalogue_package.catalogue().values()
     table = Table("scenario", "what it shows", "sabotages", box=None, pad_edge=False)
@@ -112,14 +97,11 @@ def scenarios(_: Context, *, json: bool = False) -> None:
     output.result({"scenarios": listed}, table)
 
 
-@verb(
-    words="names",
-    help={"names": "Which scenarios.", "all": "All of them.", "name": NAME_HELP, "json": JSON_HELP},
-)
-def scenario(_: Context, names: str = "", *, all: bool = False, name: str = DEFAULT_NAME, json: bool = False) -> None:  # noqa: A002  # the flag's name
+@verb(words="names", help={"names": "Which scenarios.", "all": "All of them."})
+def scenario(_: Context, names: str = "", *, bringing: Bringing, all: bool = False, json: bool = False) -> None:  # noqa: A002  # the flag's name
     """Tell stories in a sandbox; it is brought up if need be.
 
-    Examples: scenario core; scenario --all --json
+    Examples: scenario core; scenario core --engine kind; scenario --all --json
     """
     output = Output(as_json=json)
     known = catalogue_package.catalogue()
@@ -128,7 +110,7 @@ def scenario(_: Context, names: str = "", *, all: bool = False, name: str = DEFA
         raise UsageError("no scenario was named", hint="scenario core, or scenario --all; the list: scenarios")
     stories = [known[check_choice("scenario", each, known, listing=_LISTING)] for each in chosen]
     began = time.monotonic()
-    access, _timeline = bring_up(output, name, sandboxes.UpOptions())
+    access, _timeline = bring_up(output, bringing.name, bringing.options())
     up_seconds = round(time.monotonic() - began, 3)
     results = [_tell(output, access, each) for each in stories]
     shown = [{**result.to_json(), "seconds": {"up": up_seconds, "story": result.seconds}} for result in results]
@@ -151,21 +133,20 @@ def all_passed(results: list[StoryResult]) -> bool:
         "names": "Which sabotages.",
         "all": "All.",
         "scenario": "Of which story.",
-        "name": NAME_HELP,
     },
 )
 def sabotage(
     _: Context,
     names: str = "",
     *,
+    bringing: Bringing,
     all: bool = False,  # noqa: A002  # the flag's name
     scenario: str = "core",
-    name: str = DEFAULT_NAME,
     json: bool = False,
 ) -> None:
     """Break the system on purpose and check that the story notices: it must fail at the broken step.
 
-    Examples: sabotage self-heal-off-scale; sabotage --all
+    Examples: sabotage self-heal-off-scale; sabotage --all --name broken
     """
     output = Output(as_json=json)
     known = catalogue_package.catalogue()
@@ -176,7 +157,7 @@ def sabotage(
         raise UsageError("no sabotage was named", hint=f"sabotage --all, or one of: {', '.join(breaks)}")
     for each in chosen:
         check_choice("sabotage", each, breaks)
-    access, _timeline = bring_up(output, name, sandboxes.UpOptions())
+    access, _timeline = bring_up(output, bringing.name, bringing.options())
     rows: list[dict[str, Any]] = []
     for each in chosen:
         with narrated(output) as timeline, sandboxes.telling(access.name, "sabotage"):
@@ -194,16 +175,14 @@ def sabotage(
         )
 
 
-@verb(
-    positional=["path"], help={"path": "A Git repository with .github/workflows.", "name": NAME_HELP, "json": JSON_HELP}
-)
-def pipeline(_: Context, path: str, *, name: str = DEFAULT_NAME, json: bool = False) -> None:
+@verb(positional=["path"], help={"path": "A Git repository with .github/workflows."})
+def pipeline(_: Context, path: str, *, bringing: Bringing, json: bool = False) -> None:
     """Run your own repository's workflow as the sandbox's forge would, with its registry and environment repository.
 
     Examples: pipeline .; pipeline ~/src/service --json
     """
     output = Output(as_json=json)
-    access, _timeline = bring_up(output, name, sandboxes.UpOptions())
+    access, _timeline = bring_up(output, bringing.name, bringing.options())
     run = run_own(access, Path(path), output.note)
     table = Table("step", "status", "seconds", box=None, pad_edge=False)
     for each in run.steps:

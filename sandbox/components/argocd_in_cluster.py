@@ -133,19 +133,32 @@ class ArgocdInCluster:
             "seen": "" if well else seen.seen,
         }
 
+    def tail(self, context: Context, lines: int) -> str:
+        """Give the last lines of each container's log, below a line that names it."""
+        found = self._logs(context, lines)
+        return "\n".join(f"== {name}\n{text}" for name, text in found.items())
+
     def diagnose(self, context: Context, into: Path) -> None:
         """Take the end of each pod's log."""
+        for name, text in self._logs(context, _LOG_LINES).items():
+            write_file(into / f"{name}.log", text)
+
+    @staticmethod
+    def _logs(context: Context, lines: int) -> dict[str, str]:
+        """Give the end of each container's log by ``pod.container``, or why it can't be had."""
         api = KubeApi(context.pki("admin.kubeconfig"))
+        found = {}
         for pod in api.list("v1", "Pod", ARGOCD_NAMESPACE):
             name = pod["metadata"]["name"]
+            path = api.resource("v1", "Pod").path(ARGOCD_NAMESPACE, name)
             for container in pod["spec"]["containers"]:
-                path = api.resource("v1", "Pod").path(ARGOCD_NAMESPACE, name)
-                query = f"/log?container={container['name']}&tailLines={_LOG_LINES}"
+                query = f"/log?container={container['name']}&tailLines={lines}"
                 try:
                     text = str(api.request("GET", path + query))
                 except SandboxError as error:
                     text = str(error)
-                write_file(into / f"{name}.{container['name']}.log", text)
+                found[f"{name}.{container['name']}"] = text
+        return found
 
     def remove(self, context: Context) -> None:
         """It goes with the cluster."""

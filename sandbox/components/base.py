@@ -21,8 +21,9 @@ from sandbox.core.processes import RUN_ID_VARIABLE, ProcessSpec
 from sandbox.core.supervision import SupervisorClient
 from sandbox.toolchain import Tool
 
-__all__ = ["Component", "Context", "ProcessComponent", "Secrets", "Stateful"]
+__all__ = ["Component", "Context", "ProcessComponent", "Secrets", "Stateful", "tail_of"]
 
+_USUAL_LINE = 200  # bytes
 _IMPORT_PATH = str(Path(__file__).resolve().parents[2])
 
 
@@ -140,10 +141,37 @@ class Component(Protocol):
 
 @runtime_checkable
 class Stateful(Protocol):
-    """A component that runs, so that ``status`` can say how it is."""
+    """A component that runs, so that ``status`` can say how it is, and ``logs`` what it said."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
 
     def state(self, context: Context) -> dict[str, Any]:
         """Say how it is, by looking: an entry of ``components`` in ``status --json``."""
+
+    def tail(self, context: Context, lines: int) -> str:
+        """Give the last lines of its log; empty when it has logged nothing."""
+
+
+def tail_of(log: Path, lines: int) -> str:
+    """Give the last lines of a log file; empty when there is none yet.
+
+    Read from its end, in steps that grow: a log may be far longer than anybody's screen.
+    """
+    try:
+        size = log.stat().st_size
+    except FileNotFoundError:
+        return ""
+    length = lines * _USUAL_LINE
+    with log.open("rb") as file:
+        while True:
+            file.seek(max(0, size - length))
+            text = file.read()
+            # One line more than asked for, since the first is cut somewhere.
+            if length >= size or text.count(b"\n") > lines:
+                return "\n".join(text.decode(errors="replace").splitlines()[-lines:])
+            length *= 4
 
 
 class ProcessComponent:
@@ -206,6 +234,10 @@ class ProcessComponent:
     def log(self, context: Context) -> Path:
         """Give the file that gets its output."""
         return context.folder / "logs" / f"{self.name}.log"
+
+    def tail(self, context: Context, lines: int) -> str:
+        """Give the last lines of its log."""
+        return tail_of(self.log(context), lines)
 
     def diagnose(self, context: Context, into: Path) -> None:
         """Copy its log."""

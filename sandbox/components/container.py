@@ -46,15 +46,15 @@ def check_ours(container: Container, owner: Owner) -> None:
         )
 
 
-def state_of(name: str, container: Container | None, seen: Observation, log: Path) -> dict[str, Any]:
-    """Describe a container for ``status --json``."""
+def state_of(name: str, container: Container | None, seen: Observation, log: Path | None = None) -> dict[str, Any]:
+    """Describe a container for ``status --json``; ``log`` is the file that holds its log, where one does."""
     running = container is not None and container.state == "running"
     well = running and seen.state is State.MET
     return {
         "name": name,
         "state": "running" if well else "unready" if running else "stopped",
         "container": container.id if container else None,
-        "log": str(log),
+        "log": str(log or ""),
         "restarts": 0,
         "last_exit": None,
         "seen": "" if well else seen.seen,
@@ -115,17 +115,16 @@ class ContainerComponent:
             seen = self.answers(context) if found else pending("there is no such container")
         except SandboxError as error:
             seen = pending(f"{error.what}: {error.why}")
-        return state_of(self.name, found, seen, self.log(context))
+        return state_of(self.name, found, seen)
 
-    def log(self, context: Context) -> Path:
-        """Say where its log is put when it is asked for."""
-        return context.folder / "logs" / f"{self.name}.log"
+    def tail(self, context: Context, lines: int) -> str:
+        """Ask Docker for the last lines of its log."""
+        with connect() as docker:
+            return docker.logs(container_name(context.name, self.name), lines=lines)
 
     def diagnose(self, context: Context, into: Path) -> None:
         """Take the end of its log."""
-        with connect() as docker:
-            text = docker.logs(container_name(context.name, self.name), lines=_LOG_LINES)
-        write_file(into / f"{self.name}.log", text)
+        write_file(into / f"{self.name}.log", self.tail(context, _LOG_LINES))
 
     def remove(self, context: Context) -> None:
         """Remove the container."""

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from sandbox.components.argocd_in_cluster import SERVER_NODE_PORT
-from sandbox.components.base import Context
+from sandbox.components.base import Context, tail_of
 from sandbox.components.container import check_ours, container_name, network_name, owner_of, state_of
 from sandbox.components.kube import KubeApi
 from sandbox.components.registry_container import ImageMirror, RegistryReader, reader_authorization
@@ -153,6 +153,12 @@ class KindCluster:
     def log(self, context: Context) -> Path:
         """Give the file that holds what kind said."""
         return context.dir("logs") / f"{self.name}.log"
+
+    def tail(self, context: Context, lines: int) -> str:
+        """Give the last lines of what kind said, and of the node's own log."""
+        with connect() as docker:
+            node = docker.logs(node_name(context.name), lines=lines)
+        return f"{tail_of(self.log(context), lines)}\n{node}"
 
     def diagnose(self, context: Context, into: Path) -> None:
         """Take what kind said and the end of the node's own log."""

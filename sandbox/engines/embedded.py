@@ -126,6 +126,11 @@ class Embedded(Engine):
             context.supervisor.stop("etcd")
         return context
 
+    def rest(self, record: Record) -> bool:
+        """End the agent that gpg left to itself; gpg starts another when it needs one."""
+        argocd.end_gpg_agent(record.folder)
+        return False
+
     def release(self, folder: Path, run_id: str | None) -> None:
         """End the agent that gpg left to itself."""
         del run_id

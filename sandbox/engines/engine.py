@@ -17,6 +17,7 @@ from sandbox.components.argocd_config import ADMIN_SECRET
 from sandbox.components.base import Component, Context, ProcessComponent, Stateful
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UnavailableError
+from sandbox.core.names import check_choice
 from sandbox.core.ports import is_free, lease_ports
 from sandbox.core.processes import end_marked
 from sandbox.core.supervision import Lease, SupervisorClient
@@ -25,7 +26,7 @@ from sandbox.engines.access import Access, Account
 from sandbox.engines.diagnostics import collect
 from sandbox.engines.driver import bring_up
 from sandbox.engines.records import Record
-from sandbox.toolchain import Tool
+from sandbox.toolchain import Progress, Tool, ensure_tools
 
 __all__ = ["Engine", "ports_of", "supervised"]
 
@@ -62,6 +63,18 @@ class Engine(ABC):
             SandboxError: It can't be made; names what is missing on this machine.
         """
 
+    def fetch(self, provider: str | None, progress: Progress) -> None:
+        """Fetch or make what takes long, once for all sandboxes; the long part of a first ``up``.
+
+        Args:
+            provider: The only source of tools to use; all in turn when None.
+            progress: Told about what has to be made.
+
+        Raises:
+            UnavailableError: Something can't be had from any source; names each and the reason.
+        """
+        ensure_tools(self.tools, provider=provider, progress=progress)
+
     def hosts(self, record: Record) -> dict[str, str]:
         """Say which servers of a sandbox listen elsewhere than on 127.0.0.1: purpose of the port to address."""
         del record
@@ -75,6 +88,15 @@ class Engine(ABC):
             run_id: Its mark; None when it is lost.
         """
         del folder, run_id
+
+    def rest(self, record: Record) -> bool:
+        """Stop for a while what the supervisor can't, so that ``bring`` starts it again with all that it holds.
+
+        Returns:
+            Whether anything of it ran.
+        """
+        del record
+        return False
 
     def context_of(self, record: Record, tools: Mapping[str, Tool]) -> Context:
         """Give the context of a sandbox, with the ports that it has or now gets."""
@@ -118,6 +140,21 @@ class Engine(ABC):
             lease.keep()
         return self.access(record, tools)
 
+    def halt(self, record: Record) -> bool:
+        """Stop all that runs of a sandbox and keep what it holds; ``bring`` brings it back.
+
+        Returns:
+            Whether anything of it ran.
+
+        Raises:
+            DeadlineError: Something could not be ended.
+            UnavailableError: What runs it does not answer.
+        """
+        supervisor = SupervisorClient(record.folder)
+        ran = supervisor.process() is not None
+        supervisor.end(record.run_id, Deadline.after(_END_SECONDS))
+        return self.rest(record) or ran
+
     def end(self, folder: Path, run_id: str | None) -> None:
         """End everything that a sandbox started.
 
@@ -160,6 +197,23 @@ class Engine(ABC):
     def diagnose(self, record: Record, timeline: Timeline) -> Path:
         """Put what helps to understand a failure into a folder, and return it."""
         return collect(self.context_of(record, {}), self.components(), timeline)
+
+    def log(self, record: Record, component: str, lines: int) -> str:
+        """Give the end of what a part that runs has logged, wherever it logs.
+
+        Args:
+            record: Which sandbox.
+            component: The part's name.
+            lines: How many lines at most, of each of its programs.
+
+        Raises:
+            UsageError: No part of that name runs.
+            UnavailableError: It can't be had; says why.
+        """
+        parts = {part.name: part for part in self.components() if isinstance(part, Stateful)}
+        return parts[check_choice("component", component, parts, listing="logs")].tail(
+            self.context_of(record, {}), lines
+        )
 
     def component_states(self, record: Record) -> list[dict[str, Any]]:
         """Say of each part that runs how it is, by looking."""

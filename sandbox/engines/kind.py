@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sandbox.components import git_server
@@ -22,7 +23,7 @@ from sandbox.core.files import read_json, write_json
 from sandbox.core.timeline import Timeline
 from sandbox.engines.engine import Engine
 from sandbox.engines.records import Record
-from sandbox.toolchain import Tool
+from sandbox.toolchain import Progress, Tool
 
 __all__ = ["Kind"]
 
@@ -62,6 +63,16 @@ class Kind(Engine):
             ArgocdInCluster(),
         ]
 
+    def fetch(self, provider: str | None, progress: Progress) -> None:
+        """Fetch the tools and bake the images, after a look whether Docker answers at all.
+
+        Raises:
+            UnavailableError: Docker does not answer, or a tool or an image can't be had.
+        """
+        with connect() as docker:
+            super().fetch(provider, progress)
+            ensure_images(docker, progress=progress)
+
     def prepare(self, record: Record, tools: Mapping[str, Tool], timeline: Timeline) -> None:
         """Bake the images of this version set, once for all sandboxes, and make this sandbox's network.
 
@@ -86,6 +97,16 @@ class Kind(Engine):
         """Have the Git server listen on the bridge of the sandbox's network: one URL for pods and for the host."""
         path = record.folder / _NETWORK
         return {"git-server": str(read_json(path)["gateway"])} if path.exists() else {}
+
+    def rest(self, record: Record) -> bool:
+        """Stop the containers, all at once; their volumes and the node's own keep what they hold."""
+        with connect() as docker:
+            found = docker.containers(Owner(record.name, record.run_id))
+            running = [each.name for each in found if each.state == "running"]
+            with ThreadPoolExecutor(max(1, len(running))) as pool:
+                # The list takes the results, so that what one of them raised is raised here.
+                list(pool.map(docker.stop, running))
+        return bool(running)
 
     def release(self, folder: Path, run_id: str | None) -> None:
         """Remove what carries the sandbox's labels in Docker."""

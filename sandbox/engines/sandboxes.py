@@ -20,25 +20,33 @@ from sandbox.engines.engine import Engine
 from sandbox.engines.kind import Kind
 from sandbox.engines.records import Record, exclusive, known_names
 from sandbox.servers.repositories import list_repositories
-from sandbox.toolchain import Progress, ensure_tools, version_set
+from sandbox.toolchain import ensure_tools, version_set
 
 __all__ = [
+    "DEFAULT_ENGINE",
     "ENGINES",
     "UpOptions",
     "access",
-    "component_count",
     "diagnose",
     "down",
     "down_all",
-    "fetch_tools",
+    "engine_for",
+    "engine_of",
     "known_names",
+    "log",
+    "start",
     "status",
+    "stop",
+    "stop_all",
     "telling",
     "up",
 ]
 
 ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Embedded(), Kind())}
 """Where a sandbox can live, by the name that `--engine` takes."""
+
+DEFAULT_ENGINE = Embedded.name
+"""Where a new sandbox lives unless it is said."""
 
 _WAIT_SECONDS = 300.0
 _MOST_NODES = 500
@@ -49,12 +57,12 @@ class UpOptions:
     """What a user may ask of ``up``.
 
     Attributes:
-        engine: Where the sandbox lives.
+        engine: Where the sandbox lives; None where it lives already, ``DEFAULT_ENGINE`` for a new one.
         nodes: How many nodes its cluster has; None keeps what it has, 1 for a new one.
         provider: The only source of tools to use; all in turn when None.
     """
 
-    engine: str = "embedded"
+    engine: str | None = None
     nodes: int | None = None
     provider: str | None = None
 
@@ -65,26 +73,37 @@ class UpOptions:
         Raises:
             UsageError: There is no such engine, or no cluster can have so many nodes.
         """
-        check_choice("engine", engine, ENGINES)
+        if engine:
+            check_choice("engine", engine, ENGINES)
         if nodes and not 1 <= nodes <= _MOST_NODES:
             raise UsageError(
                 f"a cluster can't have {nodes} nodes", why=f"1 to {_MOST_NODES} are possible", hint="--nodes 3"
             )
-        return cls(engine, nodes or None, provider or None)
+        return cls(engine or None, nodes or None, provider or None)
 
 
-def fetch_tools(options: UpOptions, progress: Progress) -> None:
-    """Fetch or build every tool that an engine needs; the long part of a first ``up``.
+def engine_for(name: str, options: UpOptions) -> Engine:
+    """Give the engine on which ``up`` would bring a sandbox up: the one that it has, else the one asked for.
 
     Raises:
-        UnavailableError: A tool can't be had from any source; names each and the reason.
+        UsageError: The name or the engine can't be, or the sandbox lives on another engine.
     """
-    ensure_tools(ENGINES[options.engine].tools, provider=options.provider, progress=progress)
+    check_sandbox_name(name)
+    if options.engine:
+        check_choice("engine", options.engine, ENGINES)
+    record = Record.load(name)
+    if record is None:
+        return ENGINES[options.engine or DEFAULT_ENGINE]
+    _check_stays(record, options)
+    return _engine_of(record)
 
 
-def component_count(engine: str) -> int:
-    """Say of how many components a sandbox is made."""
-    return len(ENGINES[engine].components())
+def _check_stays(record: Record, options: UpOptions) -> None:
+    if options.engine not in (None, record.engine):
+        raise UsageError(
+            f"sandbox {record.name} lives on the engine {record.engine}",
+            hint=f"down --name {record.name} first, or choose another name",
+        )
 
 
 def up(
@@ -93,7 +112,7 @@ def up(
     timeline: Timeline,
     on_wait: Callable[[], None] = lambda: None,
 ) -> Access:
-    """Bring a sandbox up; one that runs is repaired where something is missing.
+    """Bring a sandbox up; one that runs is repaired where something is missing, a stopped one is started.
 
     Args:
         name: The sandbox's name.
@@ -104,15 +123,11 @@ def up(
     Raises:
         SandboxError: It can't be brought up; a sandbox that was new leaves nothing but its diagnostics.
     """
-    check_sandbox_name(name)
-    check_choice("engine", options.engine, ENGINES)
+    wanted = engine_for(name, options)
     with exclusive(name, seconds=_WAIT_SECONDS, on_wait=on_wait):
-        record = Record.load(name) or Record.new(name, options.engine, options.nodes or 1)
-        if record.engine != options.engine:
-            raise UsageError(
-                f"sandbox {name} lives on the engine {record.engine}",
-                hint=f"down --name {name} first, or choose another name",
-            )
+        record = Record.load(name) or Record.new(name, wanted.name, options.nodes or 1)
+        # Another `up` may have made it while this one waited.
+        _check_stays(record, options)
         if record.versions != version_set():
             raise UsageError(
                 f"sandbox {name} was made with other versions of the tools",
@@ -129,6 +144,42 @@ def up(
             raise
         record.completed()
         return way
+
+
+def start(name: str, timeline: Timeline, on_wait: Callable[[], None] = lambda: None) -> Access:
+    """Bring a stopped sandbox back with all that it holds; one that runs is repaired.
+
+    Raises:
+        UsageError: There is no such sandbox.
+        SandboxError: It can't be brought up; it stays as it is.
+    """
+    _existing(name)
+    return up(name, UpOptions(), timeline, on_wait)
+
+
+def stop(name: str, on_wait: Callable[[], None] = lambda: None) -> bool:
+    """End everything that runs of a sandbox and keep what it holds.
+
+    Returns:
+        Whether anything of it ran.
+
+    Raises:
+        UsageError: There is no such sandbox.
+        SandboxError: Something of it could not be ended.
+    """
+    _existing(name)
+    with exclusive(name, seconds=_WAIT_SECONDS, on_wait=on_wait):
+        record = _existing(name)
+        return _engine_of(record).halt(record)
+
+
+def stop_all() -> list[str]:
+    """Stop every sandbox of this user; return the names of those of which something ran.
+
+    Raises:
+        SandboxError: Some could not be stopped; the others were.
+    """
+    return _of_each(known_names(), stop)
 
 
 def _existing(name: str) -> Record:
@@ -151,6 +202,15 @@ def _engine_of(record: Record) -> Engine:
             hint=f"take it down with the version that made it: down --name {record.name}",
         )
     return ENGINES[record.engine]
+
+
+def engine_of(name: str) -> Engine:
+    """Give the engine on which a sandbox lives.
+
+    Raises:
+        UsageError: There is no such sandbox.
+    """
+    return _engine_of(_existing(name))
 
 
 def access(name: str) -> Access:
@@ -181,6 +241,17 @@ def status(name: str) -> dict[str, Any]:
         "state": state,
         "components": components,
     }
+
+
+def log(name: str, component: str, lines: int) -> str:
+    """Give the last lines of a component's log, wherever its engine keeps it.
+
+    Raises:
+        UsageError: There is no such sandbox or component.
+        UnavailableError: The log can't be had; says why.
+    """
+    record = _existing(name)
+    return _engine_of(record).log(record, component, lines)
 
 
 def down(name: str, on_wait: Callable[[], None] = lambda: None) -> bool:
@@ -214,15 +285,24 @@ def down_all() -> list[str]:
     Raises:
         SandboxError: Some could not be ended; the others were.
     """
-    names, first = known_names(), None
+    return _of_each(known_names(), down)
+
+
+def _of_each(names: list[str], act: Callable[[str], bool]) -> list[str]:
+    """Do something to each sandbox, whatever becomes of the others; give those to which it was done.
+
+    Raises:
+        SandboxError: The first that failed.
+    """
+    done, first = [], None
     for name in names:
         try:
-            down(name)
+            done += [name] if act(name) else []
         except SandboxError as error:
             first = first or error
     if first is not None:
         raise first
-    return names
+    return done
 
 
 @contextlib.contextmanager
