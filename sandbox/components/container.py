@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from sandbox.components.base import Context
 from sandbox.containers.described import Container, ContainerOptions, Owner
 from sandbox.containers.docker import Docker, connect
-from sandbox.core.conditions import Observation, State, failed, met, pending
+from sandbox.core.conditions import Deadline, Observation, State, failed, met, pending, wait_for
 from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.files import write_file
 
-__all__ = ["ContainerComponent", "check_ours", "container_name", "network_name", "owner_of", "state_of"]
+__all__ = [
+    "ContainerComponent",
+    "check_ours",
+    "container_name",
+    "end_making",
+    "making",
+    "network_name",
+    "owner_of",
+    "remove_ours",
+    "state_of",
+]
 
 _LOG_LINES = 2000
 
@@ -44,6 +58,62 @@ def check_ours(container: Container, owner: Owner) -> None:
             why="it does not carry the sandbox's labels, so it is neither used nor removed",
             hint=f"see what it is: docker inspect {container.name}; or choose another --name",
         )
+
+
+def remove_ours(docker: Docker, name: str, owner: Owner) -> None:
+    """Remove a container of this sandbox; one of that name that is something else's is left alone."""
+    found = docker.container(name)
+    if found is not None and owner.labels.items() <= found.labels.items():
+        docker.remove(name)
+
+
+class _Workshop:
+    """What threads of this process are making in Docker, by the run id of the sandbox.
+
+    An interrupted ``up`` takes away what it has made while its threads still end: none of them may
+    make something after that.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.at_work: Counter[str] = Counter()
+        self.closed: set[str] = set()
+
+
+_WORKSHOP = _Workshop()
+
+
+@contextlib.contextmanager
+def making(context: Context) -> Iterator[None]:
+    """Make something in Docker for a sandbox, unless it is being taken away.
+
+    Raises:
+        UnavailableError: It is.
+    """
+    with _WORKSHOP.lock:
+        if context.run_id in _WORKSHOP.closed:
+            raise UnavailableError(f"sandbox {context.name} is being taken down")
+        _WORKSHOP.at_work[context.run_id] += 1
+    try:
+        yield
+    finally:
+        with _WORKSHOP.lock:
+            _WORKSHOP.at_work[context.run_id] -= 1
+
+
+def end_making(run_id: str, deadline: Deadline) -> None:
+    """Have no thread of this process make anything more for a sandbox, and wait for those that do.
+
+    Raises:
+        DeadlineError: One did not end in time.
+    """
+    with _WORKSHOP.lock:
+        _WORKSHOP.closed.add(run_id)
+
+    def ended() -> Observation:
+        return pending("containers are being made") if _WORKSHOP.at_work[run_id] else met("nothing is being made")
+
+    wait_for(ended, deadline, wanted="what was begun in Docker to end")
 
 
 def state_of(name: str, container: Container | None, seen: Observation, log: Path | None = None) -> dict[str, Any]:
@@ -86,7 +156,7 @@ class ContainerComponent:
         Raises:
             UnavailableError: Its name is taken by a container of something else.
         """
-        with connect() as docker:
+        with making(context), connect() as docker:
             self.prepare(context, docker)
             found = docker.container(container_name(context.name, self.name))
             if found is None:
@@ -129,4 +199,4 @@ class ContainerComponent:
     def remove(self, context: Context) -> None:
         """Remove the container."""
         with connect() as docker:
-            docker.remove(container_name(context.name, self.name))
+            remove_ours(docker, container_name(context.name, self.name), owner_of(context))

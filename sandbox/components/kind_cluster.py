@@ -15,7 +15,15 @@ import yaml
 
 from sandbox.components.argocd_in_cluster import SERVER_NODE_PORT
 from sandbox.components.base import Context, tail_of
-from sandbox.components.container import check_ours, container_name, network_name, owner_of, state_of
+from sandbox.components.container import (
+    check_ours,
+    container_name,
+    making,
+    network_name,
+    owner_of,
+    remove_ours,
+    state_of,
+)
 from sandbox.components.kube import KubeApi
 from sandbox.components.registry_container import ImageMirror, RegistryReader, reader_authorization
 from sandbox.containers.cluster_config import PortMapping, cluster_config
@@ -30,7 +38,7 @@ from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.files import write_file, write_json
 from sandbox.core.processes import RUN_ID_VARIABLE
 
-__all__ = ["KindCluster", "NodeRegistry", "cluster_name", "node_image_of", "node_name"]
+__all__ = ["KindCluster", "NodeRegistry", "cluster_name", "finished", "node_image", "node_name"]
 
 _CREATE_SECONDS = 180.0
 _LOG_LINES = 2000
@@ -48,9 +56,18 @@ def node_name(sandbox: str) -> str:
     return f"{cluster_name(sandbox)}-control-plane"
 
 
-def node_image_of(context: Context) -> str:
-    """Give the tag of the node's image with this sandbox's labels on it."""
-    return f"gitops-sandbox/node-of:{context.run_id}"
+def node_image(run_id: str) -> str:
+    """Give the tag of the node's image with a sandbox's labels on it."""
+    return f"gitops-sandbox/node-of:{run_id}"
+
+
+def finished(folder: Path) -> bool:
+    """Say whether the cluster of a sandbox was made to the end, whatever became of it then."""
+    return _finished(folder).exists()
+
+
+def _finished(folder: Path) -> Path:
+    return folder / "run" / "kind" / "finished"
 
 
 class KindCluster:
@@ -66,16 +83,16 @@ class KindCluster:
         Raises:
             UnavailableError: A cluster of that name is somebody else's, or kind failed.
         """
-        with connect() as docker:
+        with making(context), connect() as docker:
             found = docker.container(node_name(context.name))
             if found is not None:
                 check_ours(found, owner_of(context))
-                if self._finished(context).exists():
+                if finished(context.folder):
                     if found.state != "running":
                         docker.start(found.name)
                     return
                 docker.remove(found.name)
-            self._finished(context).unlink(missing_ok=True)
+            _finished(context.folder).unlink(missing_ok=True)
             self._label_image(context, docker)
             config = cluster_config(
                 host_needs(docker.info()),
@@ -84,17 +101,13 @@ class KindCluster:
             )
         self._create(context, config)
         write_file(context.folder / "kubeconfig", context.pki("admin.kubeconfig").read_bytes())
-        write_file(self._finished(context), "")
-
-    @staticmethod
-    def _finished(context: Context) -> Path:
-        return context.folder / "run" / "kind" / "finished"
+        write_file(_finished(context.folder), "")
 
     @staticmethod
     def _label_image(context: Context, docker: Docker) -> None:
         labels = " ".join(f'{key}="{value}"' for key, value in owner_of(context).labels.items())
         dockerfile = f"FROM {image_tags()[0]}\nLABEL {labels}\n"
-        docker.build_image({"Dockerfile": dockerfile.encode()}, node_image_of(context))
+        docker.build_image({"Dockerfile": dockerfile.encode()}, node_image(context.run_id))
 
     def _create(self, context: Context, config: Mapping[str, Any]) -> None:
         folder = context.dir("run", "kind")
@@ -102,7 +115,7 @@ class KindCluster:
         spec = {
             "name": cluster_name(context.name),
             "kubeconfig": str(context.pki("admin.kubeconfig")),
-            "image": node_image_of(context),
+            "image": node_image(context.run_id),
             "kind": str(context.tools["kind"].binary()),
             "kubectl": str(context.tools["kubectl"].binary()),
             "config": str(folder / "config.yaml"),
@@ -173,8 +186,8 @@ class KindCluster:
     def remove(self, context: Context) -> None:
         """Remove the node; nothing else is of the cluster."""
         with connect() as docker:
-            docker.remove(node_name(context.name))
-            docker.remove_image(node_image_of(context))
+            remove_ours(docker, node_name(context.name), owner_of(context))
+            docker.remove_image(node_image(context.run_id))
 
 
 class NodeRegistry:

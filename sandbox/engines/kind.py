@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,13 +12,14 @@ from sandbox.components.argocd_config import ArgocdConfig
 from sandbox.components.argocd_in_cluster import ArgocdInCluster, ArgocdSettings
 from sandbox.components.base import Component
 from sandbox.components.ci_runner import CiRunner
-from sandbox.components.container import network_name
-from sandbox.components.kind_cluster import KindCluster, NodeRegistry
+from sandbox.components.container import end_making, network_name
+from sandbox.components.kind_cluster import KindCluster, NodeRegistry, finished, node_image
 from sandbox.components.pki import argocd_pki
 from sandbox.components.registry_container import ImageMirror, RegistryContainer, RegistryReader
 from sandbox.containers.described import Owner
-from sandbox.containers.docker import connect
+from sandbox.containers.docker import Docker, connect
 from sandbox.containers.images import ensure_images
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import UsageError
 from sandbox.core.files import read_json, write_json
 from sandbox.core.timeline import Timeline
@@ -28,6 +30,9 @@ from sandbox.toolchain import Progress, Tool
 __all__ = ["Kind"]
 
 _NETWORK = "network.json"
+_MARK = "docker.json"
+_END_SECONDS = 60.0
+_QUIET_SECONDS = 1.0
 
 
 class Kind(Engine):
@@ -90,6 +95,8 @@ class Kind(Engine):
         with connect() as docker:
             ensure_images(docker)
             network = network_name(record.name)
+            # Before anything is made: where the record is lost, this says whose it is.
+            write_json(record.folder / _MARK, {"run_id": record.run_id})
             docker.ensure_network(network, Owner(record.name, record.run_id))
             write_json(record.folder / _NETWORK, {"gateway": docker.gateway(network)})
 
@@ -109,9 +116,35 @@ class Kind(Engine):
         return bool(running)
 
     def release(self, folder: Path, run_id: str | None) -> None:
-        """Remove what carries the sandbox's labels in Docker."""
-        if run_id is None or not (folder / _NETWORK).exists():
+        """Remove what carries the sandbox's labels in Docker.
+
+        Raises:
+            UnavailableError: Docker does not answer, or something can't be removed.
+            DeadlineError: Something came again and again.
+        """
+        mark = folder / _MARK
+        if not mark.exists():
             return
+        run_id = run_id or str(read_json(mark)["run_id"])
+        deadline = Deadline.after(_END_SECONDS)
+        end_making(run_id, deadline)
+        owner = Owner(folder.name, run_id)
         with connect() as docker:
-            docker.remove_owned(Owner(folder.name, run_id))
-            docker.remove_image(f"gitops-sandbox/node-of:{run_id}")
+            docker.remove_owned(owner)
+            if not finished(folder):
+                # What a killed program had asked the daemon for may come into being only now.
+                _remove_until_quiet(docker, owner, deadline)
+            docker.remove_image(node_image(run_id))
+
+
+def _remove_until_quiet(docker: Docker, owner: Owner, deadline: Deadline) -> None:
+    seen = time.monotonic()
+
+    def quiet() -> Observation:
+        nonlocal seen
+        if removed := docker.remove_owned(owner):
+            seen = time.monotonic()
+            return pending(f"only just removed: {', '.join(removed)}")
+        return met("nothing comes any more") if time.monotonic() - seen > _QUIET_SECONDS else pending("nothing is left")
+
+    wait_for(quiet, deadline, wanted=f"Docker to make nothing more of sandbox {owner.name}")
