@@ -41,7 +41,8 @@ CHECKS: dict[str, list[list[str]]] = {
     ],
     "unit": [["pytest", "tests/unit"]],
     "integration": [["pytest", "tests/integration"]],
-    "e2e": [["pytest", "tests/e2e"]],
+    "e2e": [["pytest", "tests/e2e", "--ignore", "tests/e2e/kind"]],
+    "kind": [["pytest", "tests/e2e/kind"]],
 }
 """What `test` runs, in this order: program and arguments of each."""
 
@@ -51,7 +52,7 @@ CHECKS: dict[str, list[list[str]]] = {
     help={"suite": f"Only this one: {', '.join(CHECKS)}.", "select": "Only tests whose name matches (pytest -k)."},
 )
 def test(_: Context, suite: str = "", select: str = "") -> None:
-    """Check the project: lint, unit, integration and e2e tests, in this order.
+    """Check the project: lint, unit, integration and e2e tests, and those on a real cluster, in this order.
 
     Examples: test; test unit; test e2e --select core
     """

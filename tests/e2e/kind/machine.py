@@ -1,0 +1,93 @@
+"""What this machine's Docker holds of a sandbox, asked by the program that people use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sandbox.containers.described import NAME_LABEL
+from sandbox.core.commands import run
+from tests.e2e.support import User, tool
+
+__all__ = [
+    "COLD_SECONDS",
+    "NAME",
+    "component",
+    "docker",
+    "executed",
+    "held",
+    "inspected",
+    "kubectl",
+    "node",
+    "password",
+    "record",
+    "told_of",
+]
+
+NAME = "t1"
+"""The sandbox that the suite shares."""
+
+COLD_SECONDS = 2400.0
+"""How long a first command may take, which may have to build the tools and assemble the images."""
+
+_SECONDS = 60.0
+
+
+def docker(*words: str, seconds: float = _SECONDS, **options: Any) -> str:
+    """Run docker to its end and give what it wrote."""
+    return run(["docker", *words], timeout=seconds, **options)
+
+
+def executed(container: str, *words: str) -> str:
+    """Run a program in a container."""
+    return docker("exec", container, *words)
+
+
+def inspected(*names: str) -> list[dict[str, Any]]:
+    """Give all that Docker knows of containers."""
+    return list(json.loads(docker("inspect", *names)))
+
+
+def held(name: str) -> list[str]:
+    """Name all that Docker holds of the sandboxes of a name: containers, networks, volumes and images."""
+    mark = f"label={NAME_LABEL}={name}"
+    return [
+        *docker("ps", "--all", "--filter", mark, "--format", "container {{.Names}}").splitlines(),
+        *docker("network", "ls", "--filter", mark, "--format", "network {{.Name}}").splitlines(),
+        *docker("volume", "ls", "--filter", mark, "--format", "volume {{.Name}}").splitlines(),
+        *docker("images", "--filter", mark, "--format", "image {{.Repository}}:{{.Tag}}").splitlines(),
+    ]
+
+
+def node(name: str = NAME) -> str:
+    """Give the container of a sandbox's node."""
+    return f"gitops-sandbox-{name}-control-plane"
+
+
+def record(user: User, name: str) -> dict[str, Any]:
+    """Read what is kept of a sandbox."""
+    return dict(json.loads((user.folder / name / "sandbox.json").read_text()))
+
+
+def component(status: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Give one entry of ``components``."""
+    found: dict[str, Any] = next(each for each in status["components"] if each["name"] == name)
+    return found
+
+
+def kubectl(status: Mapping[str, Any], *words: str, **options: Any) -> str:
+    """Run kubectl as the administrator."""
+    return run([tool("kubectl"), "--kubeconfig", status["kubeconfig"], *words], timeout=_SECONDS, **options)
+
+
+def told_of(told: Mapping[str, Any], step: str) -> dict[str, Any]:
+    """Give the evidence of a step of the story."""
+    found: dict[str, Any] = next(each for each in told["steps"] if each["name"] == step)["evidence"]
+    return found
+
+
+def password(account: Mapping[str, Any]) -> str:
+    """Read the password of an account that status prints."""
+    return Path(account["password_file"]).read_text()
