@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import subprocess
 import sys
 import time
@@ -20,7 +19,8 @@ from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
 from sandbox.engines.access import Access
 from sandbox.engines.records import Record
-from sandbox.gitops.application import API, Application, Moment
+from sandbox.gitops.application import API, Application
+from sandbox.gitops.moment import Moment
 from sandbox.gitops.repositories import EnvironmentRepo
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
@@ -58,7 +58,7 @@ def _deploy(made: World) -> None:
     made.environment.begin()
     since = Moment.now()
     made.register()
-    _until(made, "the dev Application to live", functools.partial(made.dev.lives, made.environment.head, since))
+    _until(made, "the dev Application to live", made.dev.lives(made.environment.head, since))
 
 
 def first_application(name: str) -> None:
@@ -70,7 +70,7 @@ def first_application(name: str) -> None:
         for manifest in made.environment.argocd_manifests():
             if manifest["kind"] == "AppProject" or manifest["metadata"]["name"] == made.dev.name:
                 made.api.apply(manifest)
-        _until(made, "the Application to live", functools.partial(made.dev.lives, made.environment.head, since))
+        _until(made, "the Application to live", made.dev.lives(made.environment.head, since))
 
 
 def push_to_live(made: World, number: int) -> tuple[float, float]:
@@ -88,7 +88,7 @@ def _pushed_to_live(made: World, revision: str) -> float:
     made.dev.desired(revision)
     since, began = Moment.now(), time.monotonic()
     made.environment.copy.push()
-    _until(made, f"{revision[:8]} to live", functools.partial(made.dev.lives, revision, since))
+    _until(made, f"{revision[:8]} to live", made.dev.lives(revision, since))
     return time.monotonic() - began
 
 
@@ -98,7 +98,7 @@ def drift_to_healed(made: World, number: int) -> float:
     made.dev.desired(revision)
     since, began = Moment.now(), time.monotonic()
     change = made.cluster.scale(made.dev.namespace, "greeter", 3 + number % 3)
-    _until(made, "the drift to be healed", functools.partial(made.dev.healed, change, revision, since))
+    _until(made, "the drift to be healed", made.dev.heals(change, revision, since))
     return time.monotonic() - began
 
 
@@ -152,7 +152,7 @@ def many_applications(access: Access, count: int) -> float:
         def all_live() -> Observation:
             for name in list(waiting):
                 # In the order of their creation: the first that is not there yet ends the look.
-                seen = waiting[name].lives(plain.revision, since)
+                seen = waiting[name].lives(plain.revision, since)()
                 if seen != met(seen.seen):
                     return pending(f"{len(waiting)} left; {name}: {seen.seen}")
                 del waiting[name]

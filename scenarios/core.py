@@ -2,224 +2,128 @@
 
 from __future__ import annotations
 
-from sandbox.core.conditions import Deadline, Observation, met, pending
+from sandbox.core.folders import data_root
 from sandbox.gitops import sabotage
-from sandbox.gitops.application import Moment
-from sandbox.gitops.story import Sabotage, step, story
+from sandbox.gitops.story import Sabotage, eventually, evidence, expect, step, story
 from sandbox.gitops.world import World
 
 __all__ = ["core"]
 
-PIPELINE_SECONDS = 120.0  # the first run of all compiles the application's standard library
-
 CONTAINERS = frozenset({"containers"})
 """What a step needs that asks the application itself."""
 
-CRASHING = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: greeter
-spec:
-  template:
-    spec:
-      containers:
-      - name: greeter
-        env:
-        - name: ADDRESS
-          value: nowhere
-"""
-REFUSED = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: greeter
-spec:
-  template:
-    spec:
-      restartPolicy: Never
-"""
-UNSCHEDULABLE = """\
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: greeter
-spec:
-  progressDeadlineSeconds: 1
-  template:
-    spec:
-      containers:
-      - name: greeter
-        resources:
-          requests:
-            cpu: "100000"
-"""
+PATCHES = data_root() / "fixtures" / "patches"
+PIPELINE_SECONDS = 120.0  # the first run of all compiles the application's standard library
+
+
+def _released(world: World, commit: str) -> str:
+    """Demand that CI releases a source commit and says what it did; return the commit that it made."""
+    eventually(world.pipeline.passes(commit), within=PIPELINE_SECONDS)
+    revision = world.environment.pull()
+    evidence(source_commit=commit, environment_commit=revision)
+    expect(world.environment.names("dev", revision, tag=commit))
+    expect(world.registry.holds(world.environment.image("dev", revision)))
+    return revision
 
 
 @step("The first version is built, published, committed and deployed to every environment")
-def first_deployment(world: World) -> str:
+def first_deployment(world: World) -> None:
     world.environment.begin()
     world.source.begin()
-    revision = _release_through_ci(world, world.source.push())
+    _released(world, world.source.push())
     revision = world.environment.promote("dev", "staging", "production")
-    since = Moment.now()
     world.register()
-    world.then(f"{revision[:8]} to live in {', '.join(world.applications)}", world.lives_everywhere, revision, since)
-    return revision
+    eventually(world.lives_everywhere(revision))
 
 
 @step("A new version goes live by a commit: CI never touches the cluster")
-def release(world: World) -> str:
-    since = Moment.now()
-    revision = _release_through_ci(world, world.source.release("1.1.0"))
-    world.then(f"{revision[:8]} to live in dev", world.dev.lives, revision, since)
-    return revision
-
-
-def _release_through_ci(world: World, commit: str) -> str:
-    """Wait for CI to release a source commit, and check that it says what it did; return the commit it made."""
-    run = world.pipeline.passes(commit, Deadline.after(PIPELINE_SECONDS))
-    revision = world.environment.pull()
-    image = world.environment.image("dev", revision)
-    world.evidence(source_commit=commit, ci_run=run.id, environment_commit=revision, image=image)
-    world.check(f"the commit to name the image of {commit[:8]}", _names_tag, image, commit)
-    world.check("the registry to hold that very image", world.registry.holds, image)
-    return revision
-
-
-def _names_tag(image: str, commit: str) -> Observation:
-    tag = image.partition("@")[0].rpartition(":")[2]
-    return met(image) if tag == commit else pending(f"the environment repository names {image}")
+def release(world: World) -> None:
+    eventually(world.dev.lives(_released(world, world.source.release("1.1.0"))))
 
 
 @step("The application answers, and says that it is the version of the commit", needs=CONTAINERS)
 def answers(world: World) -> None:
-    version, commit = world.source.version, world.source.head
-    seen = world.then(f"{version} to answer", world.service.says, version, commit)
-    world.evidence(answer=seen.seen)
+    eventually(world.service.says(world.source.version, world.source.head))
 
 
 @step("Another version goes live while it is in use, and no request is lost", needs=CONTAINERS)
 def rollout_in_use(world: World) -> None:
-    before, since = world.source.version, Moment.now()
+    before = world.source.version
     with world.traffic() as traffic:
-        revision = _release_through_ci(world, world.source.release("1.2.0"))
-        world.then(f"{revision[:8]} to live in dev", world.dev.lives, revision, since)
-        world.then("the new version to answer", world.service.says, world.source.version, world.source.head)
-    world.check("no request to be lost", traffic.lossless, before, world.source.version)
-    world.evidence(requests=traffic.answers, lost=len(traffic.lost))
+        eventually(world.dev.lives(_released(world, world.source.release("1.2.0"))))
+        eventually(world.service.says(world.source.version, world.source.head))
+    expect(traffic.lossless(before, world.source.version))
 
 
 @step("A Deployment scaled by hand is scaled back")
-def scaled_by_hand(world: World, revision: str) -> None:
-    since = Moment.now()
+def scaled_by_hand(world: World, good: str) -> None:
     change = world.cluster.scale(world.dev.namespace, "greeter", 5)
-    world.then("the scaling to be undone", world.dev.healed, change, revision, since)
-    world.evidence(drift=change.said, healed_to=revision)
+    eventually(world.dev.heals(change, good))
 
 
 @step("An image changed by hand is changed back")
-def image_changed_by_hand(world: World, revision: str) -> None:
-    since = Moment.now()
+def image_changed_by_hand(world: World, good: str) -> None:
     change = world.cluster.set_image(world.dev.namespace, "greeter", "example.com/greeter:latest")
-    world.then("the image to be changed back", world.dev.healed, change, revision, since)
-    world.evidence(drift=change.said, healed_to=world.environment.image("dev", revision))
+    eventually(world.dev.heals(change, good))
 
 
 @step("A Service deleted by hand is made again")
-def deleted_by_hand(world: World, revision: str) -> None:
-    since = Moment.now()
+def deleted_by_hand(world: World, good: str) -> None:
     change = world.cluster.delete("v1", "Service", world.dev.namespace, "greeter")
-    world.then("the Service to be there again", world.dev.healed, change, revision, since)
-    world.evidence(drift=f"Service greeter {change.said}", healed_to=revision)
+    eventually(world.dev.heals(change, good))
 
 
 @step("An object that no commit names is pruned")
-def smuggled_in(world: World, revision: str) -> None:
-    since = Moment.now()
+def smuggled_in(world: World, good: str) -> None:
     change = world.cluster.smuggle(world.dev.name, world.dev.namespace, "not-in-git")
-    world.then("the extra ConfigMap to be pruned", world.dev.healed, change, revision, since)
-    world.evidence(drift=f"ConfigMap not-in-git {change.said}", healed_to=revision)
+    eventually(world.dev.heals(change, good))
 
 
 @step("A release that crashes never takes the place of the good one, and git revert clears it away", needs=CONTAINERS)
 def crash_loop(world: World, good: str) -> None:
     with world.traffic() as traffic:
-        bad = world.environment.patch("dev", "address", CRASHING, "Listen on an address that there is not")
-        seen = world.then(f"{bad[:8]} to crash", world.dev.crashes, bad)
-        world.check(f"the pods of {good[:8]} to serve on", world.dev.still_serves, good)
-        since = Moment.now()
-        reverted = world.environment.revert(bad)
-        world.then("the revert to live", world.dev.lives, reverted, since)
-    world.check("no request to be lost", traffic.lossless, world.source.version)
-    world.evidence(bad_commit=bad, crash=seen.seen, revert=reverted, requests=traffic.answers, lost=len(traffic.lost))
+        bad = world.environment.patch("dev", PATCHES / "address.yaml", "Listen on an address that there is not")
+        eventually(world.dev.crashes(bad))
+        expect(world.dev.still_serves(good))
+        revert = world.environment.revert(bad)
+        eventually(world.dev.lives(revert))
+    evidence(revert=revert)
+    expect(traffic.lossless(world.source.version))
 
 
 @step("A manifest that the API server refuses is seen as refused, and changes nothing that lives")
 def refused_by_the_api_server(world: World, good: str) -> str:
-    bad = world.environment.patch("dev", "restart-policy", REFUSED, "Never restart the greeter")
-    seen = world.then(f"{bad[:8]} to be refused", world.dev.refuses, bad)
-    world.then(f"{good[:8]} to live on", world.dev.content, good)
-    since = Moment.now()
-    reverted = world.environment.revert(bad)
-    world.then("the revert to live", world.dev.lives, reverted, since)
-    world.evidence(bad_commit=bad, refusal=seen.seen, revert=reverted)
-    return reverted
+    bad = world.environment.patch("dev", PATCHES / "restart-policy.yaml", "Never restart the greeter")
+    evidence(refusal=eventually(world.dev.refuses(bad)).seen)
+    eventually(world.dev.is_as(good))
+    mended = world.environment.revert(bad)
+    eventually(world.dev.lives(mended))
+    evidence(revert=mended)
+    return mended
 
 
 @step("A release that can't be rolled out is seen as Degraded, and the good pods serve on")
 def rollout_past_its_deadline(world: World, good: str) -> str:
-    bad = world.environment.patch("dev", "too-big", UNSCHEDULABLE, "Ask for a hundred thousand cores")
-    seen = world.then(f"the rollout of {bad[:8]} to pass its deadline", world.dev.degrades, bad)
-    world.check(f"the pods of {good[:8]} to serve on", world.dev.still_serves, good)
-    world.evidence(bad_commit=bad, seen=seen.seen)
+    bad = world.environment.patch("dev", PATCHES / "too-big.yaml", "Ask for a hundred thousand cores")
+    evidence(seen=eventually(world.dev.degrades(bad)).seen)
+    expect(world.dev.still_serves(good))
     return bad
 
 
 @step("git revert brings the good release back")
 def rollback_by_revert(world: World, bad: str, good: str) -> str:
-    since = Moment.now()
-    reverted = world.environment.revert(bad)
-    world.then(f"{reverted[:8]} to live in dev", world.dev.lives, reverted, since)
-    image = world.environment.image("dev", reverted)
-    world.check("it to be the image of the good release", _same, image, world.environment.image("dev", good))
-    world.check("the registry to hold it", world.registry.holds, image)
-    world.evidence(reverted=bad, revert=reverted, image=image)
-    return reverted
-
-
-def _same(one: str, other: str) -> Observation:
-    return met(one) if one == other else pending(f"{one} is not {other}")
+    restored = world.environment.revert(bad)
+    eventually(world.dev.lives(restored))
+    evidence(reverted=bad, revert=restored)
+    expect(world.environment.names_the_same("dev", restored, good))
+    expect(world.registry.holds(world.environment.image("dev", restored)))
+    return restored
 
 
 @step("Git and Argo CD tell the same history")
 def audit_trail(world: World, deployed: list[str], reverted: dict[str, str]) -> None:
-    world.check("Git to hold every commit and say who and why", _git_tells, world, deployed, reverted)
-    world.then("Argo CD to have deployed them in that order", _argocd_tells, world, deployed)
-    history = [entry["revision"] for entry in world.dev.history()]
-    world.evidence(git=[commit.short for commit in world.environment.history()], argocd=[sha[:8] for sha in history])
-
-
-def _git_tells(world: World, deployed: list[str], reverted: dict[str, str]) -> Observation:
-    commits = {commit.revision: commit for commit in world.environment.history()}
-    missing = [revision[:8] for revision in [*deployed, *reverted] if revision not in commits]
-    if missing:
-        return pending(f"gone from the repository: {', '.join(missing)}")
-    for revert, bad in reverted.items():
-        if f"This reverts commit {bad}" not in commits[revert].message:
-            return pending(f"{revert[:8]} does not say that it reverts {bad[:8]}")
-    released = [commit for commit in commits.values() if "Source-Commit" in commit.trailers()]
-    if not all({"Image-New", "Image-Digest", "Build-Id"} <= set(commit.trailers()) for commit in released):
-        return pending("a release does not say which image, digest and build it is of")
-    return met(f"{len(commits)} commits, {len(released)} releases")
-
-
-def _argocd_tells(world: World, deployed: list[str]) -> Observation:
-    told = [entry["revision"] for entry in world.dev.history()]
-    known = [revision for revision in told if revision in deployed]
-    if known != deployed:
-        return pending(f"Argo CD's history is {[sha[:8] for sha in told]}, deployed were {[d[:8] for d in deployed]}")
-    return met(f"{len(told)} deployments")
+    expect(world.environment.tells(deployed, reverted))
+    eventually(world.dev.has_deployed(deployed))
 
 
 @story(

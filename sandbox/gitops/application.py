@@ -7,9 +7,8 @@ than the action that asked for it. ``Synced`` and ``Healthy`` are read for messa
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from sandbox.components.kube import KubeApi
@@ -18,29 +17,16 @@ from sandbox.components.rollout import rollout_waits_for
 from sandbox.core.conditions import Observation, failed, met, pending
 from sandbox.gitops.cluster import TRACKING, Change
 from sandbox.gitops.manifests import Key, difference, key_of, with_namespace
+from sandbox.gitops.moment import Moment
+from sandbox.gitops.predicates import Predicate
 from sandbox.gitops.repositories import EnvironmentRepo
+from sandbox.gitops.telling import last_action
 
-__all__ = ["Application", "Moment"]
+__all__ = ["API", "Application"]
 
 API = "argoproj.io/v1alpha1"
 # Kinds whose extra objects would be missed if no commit ever named one: what people make by hand most.
 _COMMON = (("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "Deployment"))
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A point in time that an operation can be compared with; Argo CD's own stamps have whole seconds."""
-
-    at: dt.datetime
-
-    @classmethod
-    def now(cls) -> Moment:
-        """Give this moment, cut to the second as Argo CD cuts its stamps."""
-        return cls(dt.datetime.now(dt.UTC).replace(microsecond=0))
-
-    def precedes(self, stamp: str | None) -> bool:
-        """Whether an RFC 3339 stamp is of this moment or later."""
-        return stamp is not None and dt.datetime.fromisoformat(stamp) >= self.at
 
 
 class Application:
@@ -82,9 +68,65 @@ class Application:
         """Give the objects that a commit says of this environment."""
         return self._desired(revision)
 
-    # What can be observed, each an Observation with a sentence.
+    # What can be demanded of it.
 
-    def lives(self, revision: str, since: Moment) -> Observation:
+    def lives(self, revision: str, since: Moment | None = None) -> Predicate:
+        """A commit lives: synced by an operation since the last action, and proved by content.
+
+        Args:
+            revision: The commit.
+            since: When it was asked for; that of the story's last action when left out.
+        """
+        begun = since or last_action()
+        return Predicate(
+            f"{revision[:8]} to live in {self.environment}", lambda: self._lives(revision, begun), {"live": revision}
+        )
+
+    def is_as(self, revision: str) -> Predicate:
+        """What lives equals what a commit renders to: nothing differs, lacks or is left over."""
+        return Predicate(f"{self.environment} to be as {revision[:8]} says", lambda: self._content(revision))
+
+    def heals(self, change: Change, revision: str, since: Moment | None = None) -> Predicate:
+        """A change by hand is undone, by a sync since the last action, and nothing of it is left."""
+        begun = since or last_action()
+        return Predicate(
+            f"{change.kind} {change.name}, {change.said}, to be as {revision[:8]} says again",
+            lambda: self._healed(change, revision, begun),
+            {"drift": f"{change.kind} {change.name} {change.said}", "healed_to": revision},
+        )
+
+    def refuses(self, revision: str) -> Predicate:
+        """The API server has refused what a commit says, and Argo CD shows it."""
+        return Predicate(f"{revision[:8]} to be refused", lambda: self._refuses(revision), {"refused": revision})
+
+    def degrades(self, revision: str) -> Predicate:
+        """The rollout of a commit has passed its deadline, and Argo CD shows it as Degraded."""
+        wanted = f"the rollout of {revision[:8]} to pass its deadline"
+        return Predicate(wanted, lambda: self._degrades(revision), {"degraded": revision})
+
+    def crashes(self, revision: str) -> Predicate:
+        """A container of what a commit says has ended badly and was started again (`CrashLoopBackOff`)."""
+        return Predicate(f"{revision[:8]} to crash", lambda: self._crashes(revision), {"crashing": revision})
+
+    def still_serves(self, revision: str) -> Predicate:
+        """As many pods as an earlier commit asked for are still available, with its image."""
+        return Predicate(f"the pods of {revision[:8]} to serve on", lambda: self._still_serves(revision))
+
+    def has_deployed(self, revisions: Sequence[str]) -> Predicate:
+        """Argo CD's own record says that these commits were deployed, in this order."""
+
+        def look() -> Observation:
+            told = [entry["revision"] for entry in self.history()]
+            if [revision for revision in told if revision in revisions] != list(revisions):
+                return pending(f"its history is {_shortened(told)}, deployed were {_shortened(revisions)}")
+            return met(f"{len(told)} deployments")
+
+        evidence = {"argocd": _shortened([entry["revision"] for entry in self.history()])}
+        return Predicate("Argo CD to have deployed them in that order", look, evidence)
+
+    # How each is seen.
+
+    def _lives(self, revision: str, since: Moment) -> Observation:
         """Look whether a commit lives: synced by an operation since ``since``, and proved by content."""
         application = self.read()
         if application is None:
@@ -94,9 +136,9 @@ class Application:
             if waiting := _unsynced(application, revision, since):
                 return pending(waiting)
             self._synced.add((revision, since))
-        return self.content(revision)
+        return self._content(revision)
 
-    def content(self, revision: str) -> Observation:
+    def _content(self, revision: str) -> Observation:
         """Look whether what lives equals what a commit renders to: nothing differs, lacks or is left over."""
         desired = self.desired(revision)
         live = self._live(desired)
@@ -130,7 +172,7 @@ class Application:
         group = key.api_version.rpartition("/")[0]
         return bool(tracking == f"{self.name}:{group}/{key.kind}:{key.namespace}/{key.name}")
 
-    def healed(self, change: Change, revision: str, since: Moment) -> Observation:
+    def _healed(self, change: Change, revision: str, since: Moment) -> Observation:
         """Look whether a change by hand is undone: by a sync since then, and nothing of it is left."""
         now = self._api.get(change.api_version, change.kind, change.name, change.namespace)
         if change.said == "deleted by hand":
@@ -140,9 +182,9 @@ class Application:
                 return pending(f"{change.kind} {change.name} is still being deleted")
         elif now is not None and int(now["metadata"]["resourceVersion"]) <= change.resource_version:
             return pending(f"{change.kind} {change.name} is still {change.said}")
-        return self.lives(revision, since)
+        return self._lives(revision, since)
 
-    def refuses(self, revision: str) -> Observation:
+    def _refuses(self, revision: str) -> Observation:
         """Look whether the API server has refused what a commit says, and Argo CD shows it."""
         application = self.read() or {}
         operation = application.get("status", {}).get("operationState") or {}
@@ -160,7 +202,7 @@ class Application:
             return failed(f"the sync of {revision[:8]} succeeded")
         return pending(f"the sync of {revision[:8]} is {operation.get('phase')}: {operation.get('message', '')}")
 
-    def degrades(self, revision: str) -> Observation:
+    def _degrades(self, revision: str) -> Observation:
         """Look whether the rollout of a commit has passed its deadline, and Argo CD shows it as Degraded."""
         application = self.read() or {}
         synced = (application.get("status", {}).get("operationState") or {}).get("syncResult") or {}
@@ -178,7 +220,7 @@ class Application:
         health = (application.get("status", {}).get("health") or {}).get("status")
         return met("ProgressDeadlineExceeded, Degraded") if health == "Degraded" else pending(f"Argo CD says {health}")
 
-    def crashes(self, revision: str) -> Observation:
+    def _crashes(self, revision: str) -> Observation:
         """Look whether a container of what a commit says has ended badly and was started again (`CrashLoopBackOff`)."""
         application = self.read() or {}
         synced = (application.get("status", {}).get("operationState") or {}).get("syncResult") or {}
@@ -188,7 +230,7 @@ class Application:
         bad = [each for each in seen if each]
         return met(bad[0]) if bad else pending(f"no container of {len(seen)} pods has ended badly")
 
-    def still_serves(self, revision: str) -> Observation:
+    def _still_serves(self, revision: str) -> Observation:
         """Look whether as many pods as an earlier commit asked for are still available, with its image."""
         wanted = next(item for item in self.desired(revision) if item["kind"] == "Deployment")
         image = wanted["spec"]["template"]["spec"]["containers"][0]["image"]
@@ -205,6 +247,10 @@ class Application:
     def history(self) -> list[dict[str, Any]]:
         """Give Argo CD's record of what it has deployed, oldest first."""
         return list(((self.read() or {}).get("status", {})).get("history") or ())
+
+
+def _shortened(revisions: Sequence[str]) -> list[str]:
+    return [revision[:8] for revision in revisions]
 
 
 def _unsynced(application: dict[str, Any], revision: str, since: Moment) -> str | None:

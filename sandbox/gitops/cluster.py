@@ -7,6 +7,7 @@ from typing import Any
 
 from sandbox.components.kube import KubeApi
 from sandbox.core.errors import UnavailableError
+from sandbox.gitops.telling import acting
 
 __all__ = ["TRACKING", "Change", "Cluster"]
 
@@ -67,6 +68,7 @@ class Cluster:
 
     def scale(self, namespace: str, name: str, replicas: int) -> Change:
         """Scale a Deployment (`kubectl scale`)."""
+        acting()
         after = self.api.merge("apps/v1", "Deployment", name, namespace, {"spec": {"replicas": replicas}})
         return self._changed(after, "apps/v1", "Deployment", f"scaled to {replicas} by hand")
 
@@ -76,6 +78,7 @@ class Cluster:
         containers = [{**container} for container in template["spec"]["containers"]]
         containers[0]["image"] = image
         patch = {"spec": {"template": {"spec": {"containers": containers}}}}
+        acting()
         after = self.api.merge("apps/v1", "Deployment", name, namespace, patch)
         return self._changed(after, "apps/v1", "Deployment", f"image set to {image} by hand")
 
@@ -84,11 +87,13 @@ class Cluster:
         before = self.api.get(api_version, kind, name, namespace)
         if before is None:
             raise UnavailableError(f"there is no {kind} {name} in namespace {namespace} to delete")
+        acting()
         self.api.delete(api_version, kind, name, namespace)
         return self._changed(before, api_version, kind, "deleted by hand")
 
     def smuggle(self, application: str, namespace: str, name: str) -> Change:
         """Create a ConfigMap that claims to belong to an Application, but stands in no commit."""
+        acting()
         after = self.api.create(
             {
                 "apiVersion": "v1",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
+from sandbox.core.conditions import Observation, failed, met, pending
+from sandbox.gitops.predicates import Predicate
 from sandbox.servers.ci_runs import Run, RunStore
 
 __all__ = ["Pipeline"]
@@ -30,33 +31,19 @@ class Pipeline:
         found = [run for run in RunStore(self.runs).all() if (run.repository, run.commit) == (self.repository, commit)]
         return found[-1] if found else None
 
-    def passes(self, commit: str, deadline: Deadline) -> Run:
-        """Wait until the run for a commit has passed.
+    def passes(self, commit: str) -> Predicate:
+        """The run for a commit has passed; one that failed gives the step and the end of its log."""
+        wanted = f"the pipeline of {commit[:8]} to pass"
+        return Predicate(wanted, lambda: self._passes(commit), {"commit": commit}, final=True)
 
-        Raises:
-            ConditionFailedError: It failed; gives the step and the end of the log.
-            DeadlineError: It did not end in time.
-        """
-
-        def look() -> Observation:
-            run = self.run_of(commit)
-            if run is None:
-                return pending("no push event has reached the CI runner")
-            if run.status in ("failed", "cancelled"):
-                log = self.runs / run.id / "log.txt"
-                tail = log.read_text(errors="replace")[-_TAIL:] if log.exists() else ""
-                return failed(f"run {run.id} {run.status}: {run.reason}\n{tail}")
-            if run.status != "passed":
-                return pending(f"run {run.id} is {run.status}; steps ended: {len(run.steps)}")
-            return met(run.id)
-
-        wait_for(
-            look,
-            deadline,
-            wanted=f"the pipeline of {commit[:8]} to pass",
-            hint=f"the runs are in {self.runs}",
-            every=0.02,
-        )
+    def _passes(self, commit: str) -> Observation:
         run = self.run_of(commit)
-        assert run is not None  # noqa: S101  # the condition above was met by it
-        return run
+        if run is None:
+            return pending("no push event has reached the CI runner")
+        if run.status in ("failed", "cancelled"):
+            log = self.runs / run.id / "log.txt"
+            tail = log.read_text(errors="replace")[-_TAIL:] if log.exists() else ""
+            return failed(f"run {run.id} {run.status}: {run.reason}\n{tail}")
+        if run.status != "passed":
+            return pending(f"run {run.id} is {run.status}; steps ended: {len(run.steps)}; all runs: {self.runs}")
+        return met(f"run {run.id}")

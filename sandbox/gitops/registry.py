@@ -8,6 +8,7 @@ import requests
 
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.errors import UnavailableError
+from sandbox.gitops.predicates import Predicate
 
 __all__ = ["RegistryView"]
 
@@ -56,7 +57,11 @@ class RegistryView:
             raise UnavailableError(f"the registry answered {answer.status_code} to HEAD {url}")
         return str(answer.headers["Docker-Content-Digest"])
 
-    def holds(self, image: str) -> Observation:
+    def holds(self, image: str) -> Predicate:
+        """The registry holds an image as it is named; see ``look``."""
+        return Predicate(f"the registry to hold {image}", lambda: self.look(image), {"image": image})
+
+    def look(self, image: str) -> Observation:
         """Look whether the registry holds an image as it is named, ``address/name:tag@digest``.
 
         The digest must be the one that the tag stands for: a tag that was moved, or an image that

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from sandbox.core.commands import run
+from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.folders import data_root
 from sandbox.core.names import check_repository_name
 from sandbox.engines.access import Access
 from sandbox.gitops.git import Commit, Credential, WorkingCopy
 from sandbox.gitops.manifests import render
+from sandbox.gitops.predicates import Predicate
+from sandbox.gitops.telling import acting
 from sandbox.gitops.tenant import APPLICATION, Tenant
 from sandbox.servers.repositories import create_repository
 
@@ -57,6 +62,7 @@ class _Repository:
 
     def push(self) -> str:
         """Push what was committed and return the revision."""
+        acting()
         self.copy.push()
         return self.copy.head
 
@@ -144,18 +150,17 @@ class EnvironmentRepo(_Repository):
         self.copy.commit(f"Promote {APPLICATION} from {source} to {', '.join(targets)}", trailers={"Image-New": image})
         return self.push()
 
-    def patch(self, environment: str, name: str, patch: str, message: str) -> str:
+    def patch(self, environment: str, patch: Path, message: str) -> str:
         """Patch the Deployment of an environment, commit and push; return the revision.
 
         Args:
             environment: Which overlay.
-            name: What the patch is called.
-            patch: A strategic merge patch or JSON patch, as YAML.
+            patch: A strategic merge patch or JSON patch, as a YAML file.
             message: The commit's message.
         """
         overlay = self.overlay(environment)
-        (self.copy.folder / overlay / f"{name}.yaml").write_text(patch)
-        self._edit(overlay, "add", "patch", "--path", f"{name}.yaml", "--kind", "Deployment")
+        shutil.copy(patch, self.copy.folder / overlay)
+        self._edit(overlay, "add", "patch", "--path", patch.name, "--kind", "Deployment")
         self.copy.commit(message)
         return self.push()
 
@@ -164,3 +169,47 @@ class EnvironmentRepo(_Repository):
         self.pull()
         self.copy.revert(*revisions)
         return self.push()
+
+    def names(self, environment: str, revision: str, *, tag: str) -> Predicate:
+        """A commit names, for an environment, the image with this tag."""
+
+        def look() -> Observation:
+            image = self.image(environment, revision)
+            named = image.partition("@")[0].rpartition(":")[2]
+            return met(image) if named == tag else pending(f"it names {image}")
+
+        return Predicate(f"{revision[:8]} to name the image of {tag[:8]}", look)
+
+    def names_the_same(self, environment: str, revision: str, other: str) -> Predicate:
+        """Two commits name the same image for an environment."""
+
+        def look() -> Observation:
+            one, two = self.image(environment, revision), self.image(environment, other)
+            return met(one) if one == two else pending(f"{one} is not {two}")
+
+        return Predicate(f"{revision[:8]} to name the image of {other[:8]}", look)
+
+    def tells(self, deployed: Sequence[str], reverted: Mapping[str, str]) -> Predicate:
+        """The history on the server holds every commit, and says who did what and why.
+
+        Args:
+            deployed: Commits that must be there.
+            reverted: Each revert with the commit that it must say it reverts.
+        """
+        evidence = {"git": [commit.short for commit in self.history()]}
+        return Predicate(
+            "Git to hold every commit and say who and why", lambda: self._tells(deployed, reverted), evidence
+        )
+
+    def _tells(self, deployed: Sequence[str], reverted: Mapping[str, str]) -> Observation:
+        commits = {commit.revision: commit for commit in self.history()}
+        missing = [revision[:8] for revision in [*deployed, *reverted] if revision not in commits]
+        if missing:
+            return pending(f"gone from the repository: {', '.join(missing)}")
+        for revert, bad in reverted.items():
+            if f"This reverts commit {bad}" not in commits[revert].message:
+                return pending(f"{revert[:8]} does not say that it reverts {bad[:8]}")
+        released = [commit for commit in commits.values() if "Source-Commit" in commit.trailers()]
+        if not all({"Image-New", "Image-Digest", "Build-Id"} <= set(commit.trailers()) for commit in released):
+            return pending("a release does not say which image, digest and build it is of")
+        return met(f"{len(commits)} commits, {len(released)} releases")

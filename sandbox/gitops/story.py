@@ -1,9 +1,9 @@
 """Stories: plain functions over a world, told step by step, with evidence for each verdict.
 
-A story is marked by ``@story`` and calls functions marked by ``@step``. A step acts, then says by
-``world.then`` what must come true, and gives evidence that a reader can check. A sabotage breaks
-the system just before one step, and the story must fail at that step: a story that passes all the
-same is a broken check.
+A story is marked by ``@story``. Its steps are the blocks that it opens, ``with when("..."):``, or
+functions marked by ``@step``. A step acts, then says what must come true:
+``eventually(dev.lives(revision))``. A sabotage breaks the system just before one step, and the story
+must fail at that step: a story that passes all the same is a broken check.
 """
 
 from __future__ import annotations
@@ -16,7 +16,19 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sandbox.core.timeline import Timeline
-from sandbox.gitops.telling import StepResult, StoryFailedError, Telling
+from sandbox.gitops.telling import (
+    StepResult,
+    StoryFailedError,
+    Telling,
+    consistently,
+    eventually,
+    evidence,
+    expect,
+    given,
+    take,
+    then,
+    when,
+)
 from sandbox.gitops.world import World
 
 __all__ = [
@@ -26,10 +38,17 @@ __all__ = [
     "StoryFailedError",
     "StoryResult",
     "Telling",
+    "consistently",
+    "eventually",
+    "evidence",
+    "expect",
+    "given",
     "step",
     "story",
     "survived",
     "tell",
+    "then",
+    "when",
 ]
 
 P = ParamSpec("P")
@@ -122,10 +141,9 @@ def step(
 
         @functools.wraps(function)
         def taken(world: World, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            missing = needs - world.access.capabilities
-            result = StepResult(name, sentence)
+            result, can = StepResult(name, sentence), world.access.capabilities
             # A step that may be skipped returns nothing that others need.
-            return world.telling.take(result, missing, lambda: function(world, *args, **kwargs))  # type: ignore[return-value]
+            return take(result, needs, can, lambda: function(world, *args, **kwargs))  # type: ignore[return-value]
 
         return taken
 
@@ -159,13 +177,14 @@ def tell(told: Story, world: World, timeline: Timeline, sabotage: Sabotage | Non
     error = None
     with ExitStack() as mending:
         breaks = {sabotage.step: sabotage.wreck(world)} if sabotage else {}
-        world.telling = Telling(timeline, breaks, mending)
+        telling = Telling(timeline, breaks, mending)
         try:
-            with world:
+            with telling.told(), world:
+                telling.wake, telling.hint = world.changed, f"logs: {world.access.folder / 'logs'}"
                 told.play(world)
         except StoryFailedError as failure:
             error = failure
-    return StoryResult(told.name, world.access.engine, round(time.monotonic() - began, 3), world.telling.steps, error)
+    return StoryResult(told.name, world.access.engine, round(time.monotonic() - began, 3), telling.steps, error)
 
 
 def survived(result: StoryResult, sabotage: Sabotage) -> str | None:

@@ -14,6 +14,8 @@ from typing import Any, Self
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.errors import SandboxError
+from sandbox.gitops.predicates import Predicate
+from sandbox.gitops.telling import evidence
 
 __all__ = ["Service", "Traffic"]
 
@@ -45,13 +47,16 @@ class Service:
         root = f"/api/v1/namespaces/{self.namespace}/services/{self.name}:{self.port}/proxy"
         return self.api.request("GET", root + path)
 
-    def says(self, version: str, revision: str) -> Observation:
-        """Look whether the application answers that it is this version, built from this source commit."""
+    def says(self, version: str, revision: str) -> Predicate:
+        """The application answers that it is this version, built from this source commit."""
+        told = {"version": version, "revision": revision}
+        return Predicate(f"{version} to answer", lambda: self._says(told), {"answer": told})
+
+    def _says(self, told: dict[str, str]) -> Observation:
         try:
             answer = self.get("/version")
         except SandboxError as error:
             return pending(f"{error.what}: {error.why}")
-        told = {"version": version, "revision": revision}
         return met(f"GET /version says {json.dumps(answer)}") if answer == told else pending(f"it says {answer}")
 
 
@@ -87,13 +92,17 @@ class Traffic:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Ask no more."""
+        """Ask no more, and give the figures as evidence."""
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
+        evidence(requests=self.answers, lost=len(self.lost))
 
-    def lossless(self, *versions: str) -> Observation:
-        """Look whether every request was answered, and each of these versions was seen."""
+    def lossless(self, *versions: str) -> Predicate:
+        """Every request was answered, and each of these versions was seen."""
+        return Predicate("no request to be lost", lambda: self._lossless(versions))
+
+    def _lossless(self, versions: tuple[str, ...]) -> Observation:
         if self.lost:
             return pending(f"{len(self.lost)} of {self.total} requests were lost; the first: {self.lost[0]}")
         unseen = [version for version in versions if version not in self.answers]

@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import functools
 import threading
-from collections.abc import Callable
-from typing import Any, ParamSpec, Self
+from typing import Self
 
 from sandbox.components.kube import KubeApi, Watch
 from sandbox.components.pki import ARGOCD_NAMESPACE
-from sandbox.core.conditions import Deadline, Observation, State, met, pending, wait_for
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.engines.access import Access
-from sandbox.gitops.application import API, Application, Moment
+from sandbox.gitops.application import API, Application
 from sandbox.gitops.cluster import Cluster
+from sandbox.gitops.moment import Moment
 from sandbox.gitops.pipeline import Pipeline
+from sandbox.gitops.predicates import Predicate, every
 from sandbox.gitops.registry import RegistryView
 from sandbox.gitops.repositories import EnvironmentRepo, SourceRepo
-from sandbox.gitops.telling import Telling
+from sandbox.gitops.telling import acting
 from sandbox.gitops.tenant import APPLICATION, ENVIRONMENTS, Tenant
 from sandbox.gitops.traffic import Service, Traffic
 from sandbox.servers.repositories import delete_repository
 
 __all__ = ["World"]
-
-P = ParamSpec("P")
 
 _CLEAR_SECONDS = 60.0
 
@@ -35,8 +33,6 @@ class World:
         access: The way into the sandbox.
         tenant: The names that the story may use.
     """
-
-    telling: Telling
 
     def __init__(self, access: Access, tenant: Tenant) -> None:
         self.access = access
@@ -67,35 +63,13 @@ class World:
         """Give a client that asks the application again and again; used as a context."""
         return Traffic(Service(KubeApi(self.access.kubeconfig), self.dev.namespace, APPLICATION))
 
-    def evidence(self, **items: Any) -> None:
-        """Give evidence for the step that is being taken."""
-        self.telling.evidence(**items)
-
-    def then(
-        self, wanted: str, condition: Callable[P, Observation], *arguments: P.args, **options: P.kwargs
-    ) -> Observation:
-        """Demand that something comes true soon and stays so; see ``Telling.then``."""
-        look = functools.partial(condition, *arguments, **options)
-        return self.telling.then(wanted, look, wake=self.changed, hint=f"logs: {self.access.folder / 'logs'}")
-
-    def check(
-        self, wanted: str, condition: Callable[P, Observation], *arguments: P.args, **options: P.kwargs
-    ) -> Observation:
-        """Demand that something is so, now; see ``Telling.check``."""
-        return self.telling.check(wanted, functools.partial(condition, *arguments, **options))
-
-    def lives_everywhere(self, revision: str, since: Moment) -> Observation:
-        """Look whether a commit lives in every environment; see ``Application.lives``."""
-        objects = []
-        for name, application in self.applications.items():
-            seen = application.lives(revision, since)
-            if seen.state is not State.MET:
-                return Observation(seen.state, f"{name}: {seen.seen}")
-            objects.append(f"{name}: {seen.seen}")
-        return met("; ".join(objects))
+    def lives_everywhere(self, revision: str, since: Moment | None = None) -> Predicate:
+        """A commit lives in every environment; see ``Application.lives``."""
+        return every(application.lives(revision, since) for application in self.applications.values())
 
     def register(self) -> None:
         """Create the tenant's AppProject and Applications, as the environment repository describes them."""
+        acting()
         for manifest in self.environment.argocd_manifests():
             self.api.apply(manifest)
 

@@ -15,10 +15,10 @@ import pytest
 import requests
 
 from sandbox.core.commands import run
-from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.core.conditions import Deadline, Observation, State, met, pending, wait_for
 from sandbox.core.ports import LOOPBACK
 from sandbox.engines import sandboxes
-from sandbox.gitops.application import Moment
+from sandbox.gitops.moment import Moment
 from sandbox.gitops.pipeline import Pipeline
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
@@ -40,7 +40,7 @@ def world(user: User) -> Iterator[World]:
         since = Moment.now()
         made.register()
         wait_for(
-            lambda: made.lives_everywhere(made.environment.head, since),
+            made.lives_everywhere(made.environment.head, since),
             Deadline.after(SECONDS),
             wanted="the Applications to live",
             wake=made.changed,
@@ -51,7 +51,7 @@ def world(user: User) -> Iterator[World]:
 def goes_live(world: World, revision: str, since: Moment) -> None:
     """Demand that a pushed commit lives in dev."""
     wait_for(
-        lambda: world.dev.lives(revision, since),
+        world.dev.lives(revision, since),
         Deadline.after(SECONDS),
         wanted=f"{revision[:8]} to live",
         wake=world.changed,
@@ -101,7 +101,7 @@ def released(user: User, world: World) -> Release:
         return met() if going and going.finished else pending(f"{going}")
 
     wait_for(look, Deadline.after(240.0), wanted="the pipeline to end", every=0.02)
-    world.pipeline.passes(commit, Deadline.after(0.0))
+    assert world.pipeline.passes(commit)().state is State.MET
     return Release(commit, frozenset(commands))
 
 
@@ -236,7 +236,7 @@ def test_a_kind_that_the_project_does_not_allow_is_refused_by_name_and_never_exi
         compared = (world.dev.read() or {})["status"]["sync"]
         if (compared["status"], compared.get("revision")) != ("Synced", reverted):
             return pending(f"{compared['status']} with {compared.get('revision')}")
-        return world.dev.content(reverted)
+        return world.dev.is_as(reverted)()
 
     wait_for(settled, Deadline.after(SECONDS), wanted="the revert to be all there is", wake=world.changed)
     assert api.get(api_version, kind, "smuggled", world.dev.namespace) is None
@@ -261,7 +261,7 @@ def restarts(user: User) -> dict[str, int]:
 
 
 def test_after_malicious_push_events_nothing_was_restarted_and_a_real_push_still_goes_live(
-    user: User, world: World
+    user: User, world: World, tmp_path: Path
 ) -> None:
     before = restarts(user)
     key = (world.access.folder / "secrets" / "webhook-argocd").read_bytes()
@@ -279,8 +279,10 @@ def test_after_malicious_push_events_nothing_was_restarted_and_a_real_push_still
 
     world.environment.pull()
     patch = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: greeter}\nspec: {revisionHistoryLimit: 7}\n"
+    path = tmp_path / "history.yaml"
+    path.write_text(patch)
     since = Moment.now()
-    goes_live(world, world.environment.patch("dev", "history", patch, "Keep seven revisions"), since)
+    goes_live(world, world.environment.patch("dev", path, "Keep seven revisions"), since)
     deployment = world.cluster.deployment(world.dev.namespace, "greeter")
     assert deployment["spec"]["revisionHistoryLimit"] == 7
     assert restarts(user) == before
@@ -353,7 +355,10 @@ def test_a_workflow_is_given_nothing_that_opens_the_cluster_and_its_log_hides_it
 ) -> None:
     script = NOSY.replace("127.0.0.1:PORT", f"{LOOPBACK}:{user.ports()[NAME]['apiserver']}")
     commit = push_workflow(world, f"{NAME}/nosy", script, tmp_path)
-    passed = Pipeline(world.access.runs, f"{NAME}/nosy").passes(commit, Deadline.after(SECONDS))
+    pipeline = Pipeline(world.access.runs, f"{NAME}/nosy")
+    wait_for(pipeline.passes(commit), Deadline.after(SECONDS), wanted="the nosy workflow to pass", every=0.05)
+    passed = pipeline.run_of(commit)
+    assert passed is not None
     log = (world.access.runs / passed.id / "log.txt").read_text()
     seen = json.loads(next(line for line in log.splitlines() if "seen: {" in line).partition("seen: ")[2])
     assert seen["passwords"] == 2

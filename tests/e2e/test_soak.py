@@ -13,7 +13,7 @@ import pytest
 from sandbox.core.conditions import Deadline, State, wait_for
 from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
-from sandbox.gitops.application import Moment
+from sandbox.gitops.moment import Moment
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
 from tests.e2e.support import User
@@ -33,7 +33,7 @@ def world(user: User) -> Iterator[World]:
         since = Moment.now()
         made.register()
         wait_for(
-            lambda: made.lives_everywhere(made.environment.head, since),
+            made.lives_everywhere(made.environment.head, since),
             Deadline.after(60),
             wanted="the Applications to live",
             wake=made.changed,
@@ -70,7 +70,7 @@ def _greenness(world: World) -> dict[str, Any]:
         "health": {
             name: (each.read() or {})["status"]["health"]["status"] for name, each in world.applications.items()
         },
-        "content": {name: each.content(world.environment.head).state for name, each in world.applications.items()},
+        "content": {name: each.is_as(world.environment.head)().state for name, each in world.applications.items()},
     }
 
 

@@ -81,7 +81,7 @@ def test_an_image_that_was_pushed_is_held_under_its_digest(
     digest = push(registry, crane, "1", "one")
     assert digest.startswith("sha256:")
     assert view.digest("core/greeter", "1") == digest == view.digest("core/greeter", digest)
-    assert view.holds(f"{view.address}/core/greeter:1@{digest}").state is State.MET
+    assert view.holds(f"{view.address}/core/greeter:1@{digest}")().state is State.MET
 
 
 def test_a_tag_that_was_moved_or_never_pushed_is_seen(
@@ -90,10 +90,10 @@ def test_a_tag_that_was_moved_or_never_pushed_is_seen(
     old = push(registry, crane, "moving", "old")
     new = push(registry, crane, "moving", "new")
     assert old != new
-    moved = view.holds(f"{view.address}/core/greeter:moving@{old}")
+    moved = view.holds(f"{view.address}/core/greeter:moving@{old}")()
     assert moved.state is State.PENDING
     assert moved.seen == f"tag moving of core/greeter is {new}, the cluster was told {old}"
-    never = view.holds(f"{view.address}/core/greeter:never@{old}")
+    never = view.holds(f"{view.address}/core/greeter:never@{old}")()
     assert never.state is State.PENDING
     assert "is not in the registry" in never.seen
     assert view.digest("core/nothing", "1") is None

@@ -16,8 +16,9 @@ from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Observation, State
 from sandbox.core.timeline import Timeline
 from sandbox.engines.embedded import Embedded
-from sandbox.gitops.application import API, Application, Moment
+from sandbox.gitops.application import API, Application
 from sandbox.gitops.cluster import TRACKING, Cluster
+from sandbox.gitops.moment import Moment
 from sandbox.gitops.repositories import EnvironmentRepo
 from sandbox.toolchain import ensure_tools
 from tests.integration.components.conftest import Bring
@@ -129,7 +130,7 @@ def stage(cluster: Context) -> Iterator[Stage]:
 
 
 def lives(stage: Stage, since: Moment | None = None) -> Observation:
-    return stage.application.lives(REVISION, since or Moment(dt.datetime.now(dt.UTC) - dt.timedelta(seconds=60)))
+    return stage.application.lives(REVISION, since or Moment(dt.datetime.now(dt.UTC) - dt.timedelta(seconds=60)))()
 
 
 class PendingWith:
@@ -214,21 +215,21 @@ def test_a_change_by_hand_is_healed_when_nothing_of_it_is_left(stage: Stage) -> 
     stage.whole()
     since = Moment(dt.datetime.now(dt.UTC) - dt.timedelta(seconds=5))
     change = Cluster(stage.api).scale(stage.name, "greeter", 5)
-    assert stage.application.healed(change, REVISION, since) == PendingWith("is still scaled to 5 by hand")
+    assert stage.application.heals(change, REVISION, since)() == PendingWith("is still scaled to 5 by hand")
     stage.api.merge("apps/v1", "Deployment", "greeter", stage.name, {"spec": {"replicas": 4}})
-    assert stage.application.healed(change, REVISION, since) == PendingWith("spec.replicas is 4")
+    assert stage.application.heals(change, REVISION, since)() == PendingWith("spec.replicas is 4")
     stage.api.merge("apps/v1", "Deployment", "greeter", stage.name, {"spec": {"replicas": 2}})
     stage.roll_out()
-    assert stage.application.healed(change, REVISION, since).state is State.MET
+    assert stage.application.heals(change, REVISION, since)().state is State.MET
 
 
 def test_a_deleted_object_is_healed_by_another_one(stage: Stage) -> None:
     stage.whole()
     since = Moment(dt.datetime.now(dt.UTC) - dt.timedelta(seconds=5))
     change = Cluster(stage.api).delete("v1", "ConfigMap", stage.name, "settings")
-    assert stage.application.healed(change, REVISION, since) == PendingWith("ConfigMap settings is still missing")
+    assert stage.application.heals(change, REVISION, since)() == PendingWith("ConfigMap settings is still missing")
     stage.live(stage.config("1"))
-    assert stage.application.healed(change, REVISION, since).state is State.MET
+    assert stage.application.heals(change, REVISION, since)().state is State.MET
 
 
 def test_a_refusal_is_read_from_the_operation_of_that_very_commit(stage: Stage) -> None:
@@ -242,11 +243,11 @@ def test_a_refusal_is_read_from_the_operation_of_that_very_commit(stage: Stage) 
         "message": "selector is wrong",
     }
     stage.synced(OTHER, "Failed", resources=[entry])
-    assert stage.application.refuses(REVISION) == PendingWith("the last sync was of bbbbbbbb")
+    assert stage.application.refuses(REVISION)() == PendingWith("the last sync was of bbbbbbbb")
     stage.synced(REVISION, "Running")
-    assert stage.application.refuses(REVISION) == PendingWith("Running")
+    assert stage.application.refuses(REVISION)() == PendingWith("Running")
     stage.synced(REVISION, "Failed", resources=[entry])
-    seen = stage.application.refuses(REVISION)
+    seen = stage.application.refuses(REVISION)()
     assert (seen.state, seen.seen) == (State.MET, "Deployment greeter: selector is wrong")
     stage.synced(REVISION, resources=[])
-    assert stage.application.refuses(REVISION).state is State.FAILED
+    assert stage.application.refuses(REVISION)().state is State.FAILED

@@ -29,14 +29,14 @@ DIGEST = "sha256:" + "0" * 64
     ],
 )
 def test_a_name_without_this_registry_a_tag_and_a_digest_is_told_without_asking(image: str) -> None:
-    seen = NOBODY.holds(image)
+    seen = NOBODY.holds(image)()
     assert seen.state is State.PENDING
     assert seen.seen == f"{image!r} does not name an image of this registry by tag and digest"
 
 
 def test_a_registry_that_does_not_answer_is_told() -> None:
     with pytest.raises(UnavailableError, match="the registry does not answer"):
-        NOBODY.holds(f"{NOBODY.address}/core/greeter:1@{DIGEST}")
+        NOBODY.holds(f"{NOBODY.address}/core/greeter:1@{DIGEST}")()
 
 
 def test_the_password_is_not_shown() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -10,11 +11,27 @@ from typing import Any, Self, cast
 import pytest
 
 from sandbox.core.conditions import Observation, met, pending
-from sandbox.core.errors import ConditionFailedError, UnavailableError
+from sandbox.core.errors import ConditionFailedError, UnavailableError, UsageError
 from sandbox.core.timeline import Timeline
 from sandbox.gitops import telling
-from sandbox.gitops.story import Sabotage, StoryResult, step, story, survived, tell
-from sandbox.gitops.telling import Telling
+from sandbox.gitops.moment import Moment
+from sandbox.gitops.predicates import Predicate, every
+from sandbox.gitops.story import (
+    Sabotage,
+    StoryResult,
+    consistently,
+    eventually,
+    evidence,
+    expect,
+    given,
+    step,
+    story,
+    survived,
+    tell,
+    then,
+    when,
+)
+from sandbox.gitops.telling import acting, last_action
 from sandbox.gitops.world import World
 
 
@@ -34,7 +51,6 @@ class SmallWorld:
     access: Way = field(default_factory=Way)
     changed: threading.Event = field(default_factory=threading.Event)
     happened: list[str] = field(default_factory=list)
-    telling: Telling = field(init=False)
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -60,8 +76,7 @@ def doing(name: str, look: Callable[[], Observation] = met, act: Callable[[], No
     def taken(world: World) -> str:
         cast(SmallWorld, world).happened.append(name)
         act()
-        world.telling.then(f"{name} to hold", look, wake=world.changed, hint="logs: /nowhere/logs")
-        world.telling.evidence(proof=name)
+        eventually(Predicate(f"{name} to hold", look, {"proof": name}))
         return name
 
     taken.__name__ = name
@@ -174,10 +189,111 @@ def test_a_story_that_does_not_notice_its_sabotage_is_found_out(world: SmallWorl
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 def test_an_interrupt_ends_the_story_and_mends_what_was_wrecked(world: SmallWorld, error: type[BaseException]) -> None:
+    timeline = Timeline()
+
     def act() -> None:
         raise error
 
     with pytest.raises(error):
-        told(world, doing("one", act=act), sabotage=wrecking(world.happened, before="one"))
+        told(world, doing("one", act=act), sabotage=wrecking(world.happened, before="one"), timeline=timeline)
     assert world.happened == ["entered", "wrecked", "one", "left", "mended"]
-    assert world.telling.steps[0].status == "failed"
+    assert timeline.events[-1].what == "failed"
+
+
+def test_blocks_are_steps_with_their_sentences(world: SmallWorld) -> None:
+    timeline = Timeline()
+
+    def tells(world: World) -> None:
+        with given("a beginning"):
+            cast(SmallWorld, world).happened.append("begun")
+        with when("Something is done!"):
+            evidence(done="something")
+        with then("it shows"):
+            expect(Predicate("it to show", met))
+
+    result = told(world, tells, timeline=timeline)
+    assert [(one.name, one.sentence, one.evidence) for one in result.steps] == [
+        ("a-beginning", "given a beginning", {}),
+        ("something-is-done", "when Something is done!", {"done": "something"}),
+        ("it-shows", "then it shows", {}),
+    ]
+
+
+def test_a_block_within_a_step_is_a_part_of_it(world: SmallWorld) -> None:
+    @step("It does two things.")
+    def two(world: World) -> None:
+        del world
+        with when("the first is done"):
+            evidence(first=1)
+        with then("the second shows"):
+            expect(Predicate("it to show", met))
+
+    result = told(world, two)
+    assert [(one.name, one.evidence) for one in result.steps] == [("two", {"first": 1})]
+
+
+def test_what_must_be_so_consistently_fails_as_soon_as_it_is_not(world: SmallWorld) -> None:
+    looks = iter([met("there"), met("there")])
+
+    def tells(world: World) -> None:
+        del world
+        with then("it stays"):
+            consistently(Predicate("it to stay", lambda: next(looks, pending("gone"))), seconds=5)
+
+    result = told(world, tells)
+    assert result.error is not None
+    assert (result.error.step, result.error.by_verdict) == ("it-stays", True)
+    assert "it to stay: did not last for 5 s" in result.error.what
+
+
+def test_what_is_final_is_looked_at_once(world: SmallWorld) -> None:
+    looks = iter([met("passed")])
+
+    def tells(world: World) -> None:
+        del world
+        with then("it passed"):
+            eventually(Predicate("it to pass", lambda: next(looks), final=True))
+
+    assert told(world, tells).passed
+
+
+@pytest.mark.parametrize("word", [eventually, expect, consistently])
+def test_a_verdict_outside_of_any_step_says_where_it_belongs(word: Callable[[Predicate], Observation]) -> None:
+    with pytest.raises(UsageError, match="no story is being told here"):
+        word(Predicate("anything", met))
+
+
+def test_a_verdict_between_two_steps_says_where_it_belongs(world: SmallWorld) -> None:
+    def tells(world: World) -> None:
+        del world
+        expect(Predicate("anything", met))
+
+    with pytest.raises(UsageError, match=r"could be a verdict of"):
+        told(world, tells)
+
+
+def test_several_things_at_once_are_so_when_each_is(world: SmallWorld) -> None:
+    del world
+    one, two = Predicate("one", lambda: met("1"), {"a": 1}), Predicate("two", lambda: met("2"), {"b": 2})
+    both = every([one, two])
+    assert (both.sentence, both(), both.evidence) == ("one and two", met("1; 2"), {"a": 1, "b": 2})
+    assert every([one, Predicate("three", lambda: pending("not yet"))])() == pending("three: not yet")
+
+
+def test_the_moment_of_the_last_action_is_that_of_the_step_until_something_is_done(
+    world: SmallWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter(range(100))
+    monkeypatch.setattr(Moment, "now", lambda: Moment(dt.datetime.fromtimestamp(next(moments), dt.UTC)))
+    seen: list[Moment] = []
+
+    def tells(world: World) -> None:
+        del world
+        with when("something is done"):
+            seen.append(last_action())
+            acting()
+            seen.append(last_action())
+            seen.append(last_action())
+
+    told(world, tells)
+    assert seen[0] != seen[1] == seen[2]
