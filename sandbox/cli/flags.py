@@ -45,13 +45,20 @@ class Bringing:
     nodes: int = _flag(0, "How many nodes the cluster has (1 for a new sandbox).")
     provider: str = _flag("", PROVIDER_HELP)
 
+    merge_kubeconfig: bool = _flag(
+        False,  # noqa: FBT003  # a field's default
+        "Put the sandbox's context into your own kubeconfig too; down takes it out again.",
+    )
+
     def options(self) -> sandboxes.UpOptions:
         """Read them.
 
         Raises:
             UsageError: A value can't be.
         """
-        return sandboxes.UpOptions.parsed(self.engine, self.nodes, self.provider)
+        return sandboxes.UpOptions.parsed(
+            self.engine, self.nodes, self.provider, merge_kubeconfig=self.merge_kubeconfig
+        )
 
 
 class Expansion:

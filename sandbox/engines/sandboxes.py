@@ -14,6 +14,7 @@ from sandbox.core.folders import sandbox_dir, state_root
 from sandbox.core.names import check_choice, check_sandbox_name
 from sandbox.core.ports import release_ports
 from sandbox.core.timeline import Timeline
+from sandbox.engines import kubeconfig
 from sandbox.engines.access import Access
 from sandbox.engines.embedded import Embedded
 from sandbox.engines.engine import Engine
@@ -60,14 +61,17 @@ class UpOptions:
         engine: Where the sandbox lives; None where it lives already, ``DEFAULT_ENGINE`` for a new one.
         nodes: How many nodes its cluster has; None keeps what it has, 1 for a new one.
         provider: The only source of tools to use; all in turn when None.
+        merge_kubeconfig: Whether the user's own kubeconfig gets the sandbox's context. One that has it once is
+            kept up to date, and loses it with ``down``.
     """
 
     engine: str | None = None
     nodes: int | None = None
     provider: str | None = None
+    merge_kubeconfig: bool = False
 
     @classmethod
-    def parsed(cls, engine: str, nodes: int, provider: str) -> UpOptions:
+    def parsed(cls, engine: str, nodes: int, provider: str, *, merge_kubeconfig: bool = False) -> UpOptions:
         """Read the command line's values, where nothing is 0 or the empty text.
 
         Raises:
@@ -79,7 +83,7 @@ class UpOptions:
             raise UsageError(
                 f"a cluster can't have {nodes} nodes", why=f"1 to {_MOST_NODES} are possible", hint="--nodes 3"
             )
-        return cls(engine or None, nodes or None, provider or None)
+        return cls(engine or None, nodes or None, provider or None, merge_kubeconfig)
 
 
 def engine_for(name: str, options: UpOptions) -> Engine:
@@ -124,6 +128,8 @@ def up(
         SandboxError: It can't be brought up; a sandbox that was new leaves nothing but its diagnostics.
     """
     wanted = engine_for(name, options)
+    if options.merge_kubeconfig:
+        kubeconfig.check_mergeable(name, sandbox_dir(name))
     with exclusive(name, seconds=_WAIT_SECONDS, on_wait=on_wait):
         record = Record.load(name) or Record.new(name, wanted.name, options.nodes or 1)
         # Another `up` may have made it while this one waited.
@@ -143,6 +149,8 @@ def up(
                 _remove(record.name, record)
             raise
         record.completed()
+        if options.merge_kubeconfig or kubeconfig.merged(record.folder):
+            kubeconfig.merge(name, record.folder)
         return way
 
 
@@ -238,6 +246,7 @@ def status(name: str) -> dict[str, Any]:
     state = "up" if all(running) else "partial" if any(running) else "down"
     return {
         **way.to_json(list_repositories(way.repositories)),
+        "merged_kubeconfig": known.to_json() if (known := kubeconfig.merged(record.folder)) else None,
         "state": state,
         "components": components,
     }
@@ -327,5 +336,7 @@ def _remove(name: str, record: Record | None) -> None:
     # Where the record is lost, so is the engine: each ends what it finds of this folder.
     for engine in [_engine_of(record)] if record else ENGINES.values():
         engine.end(folder, record.run_id if record else None)
+    # Before the folder goes: what is noted there says which entries are ours.
+    kubeconfig.unmerge(folder)
     remove_tree(folder)
     release_ports(state_root(), name)

@@ -72,6 +72,11 @@ def access_commands(access: Json) -> list[Command]:
         commands.append(Command("kubectl, argocd, crane and kustomize of these versions", ("export", path)))
     commands += [
         Command("kubectl, in this shell", ("export", f"KUBECONFIG={shlex.quote(access['kubeconfig'])}")),
+    ]
+    if merged := access.get("merged_kubeconfig"):
+        context = ("kubectl", "--context", shlex.quote(merged["context"]), "cluster-info")
+        commands.append(Command(f"kubectl, by your own {merged['file']}", context))
+    commands += [
         Command("what Argo CD deploys", ("kubectl", "get", "applications", "--namespace", "argocd")),
     ]
     if repositories := git.get("repositories"):

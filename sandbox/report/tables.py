@@ -30,6 +30,7 @@ _SHA = re.compile(r"(?<![0-9a-f])[0-9a-f]{40}(?![0-9a-f])")
 _DIGEST = re.compile(r"(sha256:[0-9a-f]{8})[0-9a-f]{56}")
 _LOOPBACK_REGISTRY = re.compile(r"127\.0\.0\.1:\d+/")
 _MOST_CHARACTERS = 140
+_SHORT_ID = 12  # as Docker shows an id
 _MOST_ITEMS = 8
 
 
@@ -124,7 +125,7 @@ def status_table(status: Json) -> Table:
     table.add_column("process", justify="right", no_wrap=True)
     table.add_column("state", overflow="fold")
     for component in status["components"]:
-        process = component.get("pid") or component.get("container") or ""
+        process = component.get("pid") or str(component.get("container") or "")[:_SHORT_ID]
         table.add_row(Text(str(component["name"])), Text(str(process)), _state(component, folder))
     return table
 
@@ -137,7 +138,7 @@ def _state(component: Json, folder: Path) -> Text:
     last = (component.get("last_exit") or {}).get("reason")
     log = component["log"]
     usual = str(folder / f"{component['name']}.log")
-    for more in (component.get("seen"), last and f"last: {last}", log != usual and f"log: {log}"):
+    for more in (component.get("seen"), last and f"last: {last}", log not in ("", usual) and f"log: {log}"):
         if more:
             said.append(f"\n{shortened(more)}", "dim")
     return said
