@@ -19,7 +19,7 @@ from sandbox.core.conditions import Deadline, Observation, met, pending, wait_fo
 from sandbox.core.ports import is_free
 from sandbox.core.processes import RUN_ID_VARIABLE, Process
 
-__all__ = ["ROOT", "Outcome", "User", "crane_account", "git_account", "processes_below", "tool"]
+__all__ = ["ROOT", "Outcome", "User", "crane_account", "git_account", "leaks", "processes_below", "tool"]
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
@@ -188,6 +188,28 @@ def _described(process: Process) -> str:
     except (FileNotFoundError, ProcessLookupError):
         return f"{process.pid}, just gone"
     return f"{process.pid} {state} {b' '.join(words).decode(errors='replace')[:200]}"
+
+
+def _disguises(secret: bytes) -> set[bytes]:
+    """Give a secret as it stands, and as it looks inside of base64, whatever comes before it."""
+    forms = {secret}
+    for before in range(3):
+        encoded = base64.b64encode(b"\0" * before + secret)
+        # The characters at both ends depend on the neighbours.
+        forms.add(encoded[(0, 2, 3)[before] : -4])
+    return forms
+
+
+def leaks(folder: Path, found: dict[str, bytes]) -> list[str]:
+    """Name the secrets of a sandbox that occur, and where."""
+    secrets = {path.name: _disguises(path.read_bytes().strip()) for path in (folder / "secrets").iterdir()}
+    assert len(secrets) >= 8
+    return [
+        f"{name} in {place}"
+        for place, content in found.items()
+        for name, forms in secrets.items()
+        if any(form in content for form in forms)
+    ]
 
 
 def git_account(access: Mapping[str, Any], scratch: Path) -> dict[str, str]:

@@ -23,7 +23,7 @@ from sandbox.gitops.pipeline import Pipeline
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
 from sandbox.servers.repositories import create_repository
-from tests.e2e.support import User, git_account
+from tests.e2e.support import User, git_account, leaks
 
 NAME = "fort"
 SECONDS = 120.0
@@ -103,28 +103,6 @@ def released(user: User, world: World) -> Release:
     wait_for(look, Deadline.after(240.0), wanted="the pipeline to end", every=0.02)
     assert world.pipeline.passes(commit)().state is State.MET
     return Release(commit, frozenset(commands))
-
-
-def disguises(secret: bytes) -> set[bytes]:
-    """Give a secret as it stands, and as it looks inside of base64, whatever comes before it."""
-    forms = {secret}
-    for before in range(3):
-        encoded = base64.b64encode(b"\0" * before + secret)
-        # The characters at both ends depend on the neighbours.
-        forms.add(encoded[(0, 2, 3)[before] : -4])
-    return forms
-
-
-def leaks(folder: Path, found: dict[str, bytes]) -> list[str]:
-    """Name the secrets of a sandbox that occur, and where."""
-    secrets = {path.name: disguises(path.read_bytes().strip()) for path in (folder / "secrets").iterdir()}
-    assert len(secrets) >= 8
-    return [
-        f"{name} in {place}"
-        for place, content in found.items()
-        for name, forms in secrets.items()
-        if any(form in content for form in forms)
-    ]
 
 
 def files(folder: Path) -> dict[str, bytes]:
