@@ -41,47 +41,41 @@ def linked(drafts: Iterable[Draft]) -> list[Happening]:
     A time in whole seconds is the begin of its second: such a happening stands behind its cause when that lies within
     the same second, and behind what the same source wrote before. No more is known of its place.
     """
+    # Python's sort is stable: what stands at one moment keeps the order of its source.
     waiting = sorted(drafts, key=lambda draft: draft.happening.at)
-    known: dict[str, list[Draft]] = {}
-    for draft in waiting:
+    known: dict[str, list[tuple[int, Happening]]] = {}
+    for number, draft in enumerate(waiting):
         for name in draft.makes:
-            known.setdefault(name, []).append(draft)
-    found: list[Happening] = []
-    for draft in waiting:
-        cause = _latest(draft, draft.answers, known)
-        by_name = cause is not None
-        cause = cause or _latest(draft, draft.follows, known)
-        key = cause.happening.key if cause else ""
-        found.append(replace(draft.happening, cause=key, by_name=by_name or cause is None))
+            known.setdefault(name, []).append((number, draft.happening))
+    found = []
+    for number, draft in enumerate(waiting):
+        named = _latest(draft.happening, number, [each for name in draft.answers for each in known.get(name, ())])
+        cause = named or _latest(
+            draft.happening, number, [each for name in draft.follows for each in known.get(name, ())]
+        )
+        key = cause.key if cause else ""
+        found.append(replace(draft.happening, cause=key, by_name=cause is named))
     return _ordered(found)
 
 
-def _latest(draft: Draft, names: Sequence[str], known: dict[str, list[Draft]]) -> Draft | None:
-    own = draft.happening
-    # What is said to have been at 5 s may have been at 5.9 s.
-    latest = own.at + _SECOND if own.whole_second else own.at
-    before = [
-        other
-        for name in names
-        for other in known.get(name, ())
-        if other.happening.key != own.key and (other.happening.at < latest or other.happening.at == own.at)
-    ]
+def _latest(own: Happening, number: int, candidates: Sequence[tuple[int, Happening]]) -> Happening | None:
     if own.whole_second:
-        # Two of them may each seem to come before the other: a cause keeps its place in the source.
-        before = [other for other in before if not other.happening.whole_second or other.happening.at <= own.at]
-    return max(before, key=lambda other: other.happening.at) if before else None
+        # What is said to have been at 5 s may have been at 5.9 s. Of two such the source's own order holds.
+        latest = own.at + _SECOND
+        before = [each for place, each in candidates if (place < number if each.whole_second else each.at < latest)]
+    else:
+        before = [each for place, each in candidates if place < number]
+    return max(before, key=lambda each: each.at) if before else None
 
 
 def _ordered(happenings: Sequence[Happening]) -> list[Happening]:
-    placed: dict[str, dt.datetime] = {}
+    placed = {each.key: each.at for each in happenings}
     last_of_source: dict[str, dt.datetime] = {}
     for each in happenings:
-        at = each.at
         if each.whole_second:
             limit = each.at + _SECOND
             bounds = (placed.get(each.cause), last_of_source.get(each.source))
-            at = max([at, *(bound for bound in bounds if bound is not None and bound < limit)])
-            last_of_source[each.source] = at
-        placed[each.key] = at
-    # Python's sort is stable: what stands at one moment keeps the order of its source.
-    return sorted(happenings, key=lambda each: placed[each.key])
+            at = max([each.at, *(bound for bound in bounds if bound is not None and bound < limit)])
+            placed[each.key] = last_of_source[each.source] = at
+    # Of what stands at one moment, the one that is known finely may be the other's cause.
+    return sorted(happenings, key=lambda each: (placed[each.key], each.whole_second))

@@ -75,7 +75,8 @@ def deliveries(lines: Iterable[str], receivers: Mapping[str, str]) -> Iterator[D
     """
     for line in lines:
         entry = json.loads(line)
-        at, _ = parse_time(entry["time"])
+        # It is written down when the answer has come.
+        at = parse_time(entry["time"])[0] - dt.timedelta(seconds=float(entry["seconds"]))
         to = next((name for begin, name in receivers.items() if entry["url"].startswith(begin)), entry["url"])
         sha, repository, delivered = entry["after"], entry["repository"], bool(entry["delivered"])
         ends = f"answered {entry['status']}" if entry["status"] else f"not delivered: {entry['error']}"

@@ -18,6 +18,7 @@ Json = Mapping[str, Any]
 _ARGOCD = ("argocd-controller", "argocd-application-controller")
 _FINAL = {"Succeeded": True, "Failed": False, "Error": False}
 _HEALTH = {"Healthy": True, "Degraded": False}
+_REFRESH = "argocd.argoproj.io/refresh"
 _MOST_FIELDS = 3
 
 
@@ -79,6 +80,8 @@ class Observer:
             yield self._draft(
                 at, Lane.SYNC, f"{said}: the Application is there", makes=(f"created:{name}",), follows=("step",)
             )
+        if before:
+            yield from self._settings(at, name, before, item)
         old, new = before.get("status") or {}, item.get("status") or {}
         yield from self._operation(at, name, old.get("operationState") or {}, new.get("operationState") or {})
         one, other = (status.get("sync", {}).get("status") for status in (old, new))
@@ -100,6 +103,26 @@ class Observer:
                 follows=(f"done:{name}",),
             )
         yield from self._conditions(at, said, old, new)
+
+    def _settings(self, at: dt.datetime, name: str, before: Json, item: Json) -> Iterator[Draft]:
+        """Tell what of an Application itself was changed: by a refresh that was asked for, or by hand."""
+        said = self.names[name]
+        old, new = ((each["metadata"].get("annotations") or {}) for each in (before, item))
+        if new.get(_REFRESH) and not old.get(_REFRESH):
+            yield self._draft(
+                at,
+                Lane.WEBHOOK,
+                f"{said}: a refresh is asked for",
+                makes=(f"refreshed:{name}",),
+                follows=("told:Argo CD",),
+            )
+        # The stamp of the refresh stands beside it.
+        without = [{key: value for key, value in each.items() if not key.startswith(_REFRESH)} for each in (old, new)]
+        fields = _differing(without[0], without[1], "annotations") + _differing(before["spec"], item["spec"], "spec")
+        if fields:
+            by = ", ".join(_managers(before, item)) or "somebody"
+            what = f"{said}: the Application's {'; '.join(fields[:_MOST_FIELDS])} (by {by})"
+            yield self._draft(at, Lane.SYNC, what, makes=(f"set:{name}",), follows=("step",))
 
     def _conditions(self, at: dt.datetime, said: str, old: Json, new: Json) -> Iterator[Draft]:
         known = {entry["message"] for entry in old.get("conditions") or ()}
@@ -155,7 +178,8 @@ class Observer:
             return
         fields = _changed_fields(before, item)
         if fields:
-            shown = ", ".join(fields[:_MOST_FIELDS]) + (f" and {len(fields) - _MOST_FIELDS} more" * (len(fields) > 3))  # noqa: PLR2004
+            more = len(fields) - _MOST_FIELDS
+            shown = ", ".join(fields[:_MOST_FIELDS]) + (f" and {more} more" if more > 0 else "")
             yield self._written(at, namespace, f"{thing}: {shown}", _managers(before, item))
         if item["kind"] == "Deployment" and (rollout := _rollout(item)) != _rollout(before):
             yield self._draft(
@@ -188,28 +212,28 @@ def _managers(before: Json, after: Json) -> list[str]:
         return [entry for entry in found if entry.get("subresource") != "status"]
 
     known = entries(before)
-    return sorted({str(entry.get("manager")) for entry in entries(after) if entry not in known})
+    stamps = {(entry.get("manager"), entry.get("time")) for entry in known}
+    changed = [entry for entry in entries(after) if entry not in known]
+    # Whoever only lost a field to another keeps the stamp of the last writing.
+    wrote = [entry for entry in changed if (entry.get("manager"), entry.get("time")) not in stamps] or changed
+    return sorted({str(entry.get("manager")) for entry in wrote})
 
 
 def _changed_fields(before: Json, after: Json) -> list[str]:
     """Name what of an object's content changed, with the values where they are short."""
-    found: list[str] = []
+    return [field for part in ("spec", "data") for field in _differing(before.get(part), after.get(part), part)]
 
-    def walk(one: Any, other: Any, path: str) -> None:
-        if one == other:
-            return
-        if isinstance(one, Mapping) and isinstance(other, Mapping):
-            for key in sorted({*one, *other}):
-                walk(one.get(key), other.get(key), f"{path}.{key}" if path else str(key))
-        elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-            for index, (left, right) in enumerate(zip(one, other, strict=True)):
-                walk(left, right, f"{path}[{index}]")
-        else:
-            found.append(f"{path} from {_brief(one)} to {_brief(other)}")
 
-    for part in ("spec", "data"):
-        walk(before.get(part), after.get(part), part)
-    return found
+def _differing(one: Any, other: Any, path: str) -> list[str]:
+    if one == other:
+        return []
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        keys = sorted({*one, *other})
+        return [each for key in keys for each in _differing(one.get(key), other.get(key), f"{path}.{key}")]
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        pairs = enumerate(zip(one, other, strict=True))
+        return [each for index, pair in pairs for each in _differing(*pair, f"{path}[{index}]")]
+    return [f"{path} from {_brief(one)} to {_brief(other)}"]
 
 
 def _brief(value: Any) -> str:
