@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import UnavailableError, UsageError
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "writing_errors",
 ]
 
+_REMOVE_SECONDS = 5.0
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
 
@@ -129,13 +132,30 @@ def remove_tree(path: Path) -> None:
     Raises:
         UnavailableError: Something of it can't be removed.
     """
-    with writing_errors(path):
-        for parent, folders, _ in os.walk(path):
-            for folder in folders:
-                # Before it is walked into; of a link, nothing is changed.
-                if not (Path(parent) / folder).is_symlink():
-                    (Path(parent) / folder).chmod(PRIVATE_DIR)
-        shutil.rmtree(path)
+    deadline = Deadline.after(_REMOVE_SECONDS)
+
+    def gone() -> Observation:
+        try:
+            with writing_errors(path):
+                _remove_once(path)
+        except UnavailableError as error:
+            # What was being written when its writer was ended may appear a moment later.
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or cause.errno != errno.ENOTEMPTY or deadline.passed:
+                raise
+            return pending(error.why)
+        return met("removed")
+
+    wait_for(gone, deadline, wanted=f"{path} to be removed")
+
+
+def _remove_once(path: Path) -> None:
+    for parent, folders, _ in os.walk(path):
+        for folder in folders:
+            # Before it is walked into; of a link, nothing is changed.
+            if not (Path(parent) / folder).is_symlink():
+                (Path(parent) / folder).chmod(PRIVATE_DIR)
+    shutil.rmtree(path)
 
 
 def new_password() -> str:

@@ -20,6 +20,7 @@ __all__ = ["bring_up", "closure"]
 
 _DEATHS = 4  # a component may lose a race for what it needs a few times; more says that it can't start
 _LAST_WORDS = 800
+_ENDING_SECONDS = 5.0
 
 
 def closure(components: Sequence[Component], names: Sequence[str]) -> list[Component]:
@@ -123,10 +124,8 @@ def bring_up(context: Context, components: Sequence[Component], deadline: Deadli
         done[name].set()
 
     try:
-        _all(bring, components)
+        _all(bring, components, given_up)
     finally:
-        # Also when the user interrupts: the threads then end with their next look.
-        given_up.set()
         deaths.end()
     if failures:
         raise failures[0]
@@ -139,10 +138,14 @@ def _wait(
     return wait_for(condition, deadline, wanted=wanted, hint=hint, every=0.025)
 
 
-def _all(bring: Callable[[Component], None], components: Sequence[Component]) -> None:
+def _all(bring: Callable[[Component], None], components: Sequence[Component], given_up: threading.Event) -> None:
     """Run ``bring`` for all at once, until each has ended, well or badly."""
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(components)))
+    running = [pool.submit(bring, component) for component in components]
     try:
-        concurrent.futures.wait([pool.submit(bring, component) for component in components])
+        concurrent.futures.wait(running)
     finally:
+        # Also when the user interrupts: what is half done is ended first, or it would write into a folder that goes.
+        given_up.set()
+        concurrent.futures.wait(running, timeout=_ENDING_SECONDS)
         pool.shutdown(wait=False, cancel_futures=True)
