@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sandbox.report.findings import Happening, Lane
+from sandbox.report.tables import shortened
 
 __all__ = ["NARROW", "WIDE", "Picture", "Row", "Sheet", "clock", "laid_out"]
 
@@ -155,8 +156,8 @@ def _shown(happenings: Sequence[Happening]) -> Sequence[Happening]:
 
 def _marked(happening: Happening) -> str:
     sign = {True: "✓ ", False: "✗ ", None: ""}[happening.good]
-    text = f"{sign}{happening.what}"
-    return text if len(text) <= 220 else f"{text[:219]}…"  # noqa: PLR2004  # the whole stands in the table
+    # The whole stands in the table.
+    return f"{sign}{shortened(happening.what)}"
 
 
 def _gap(before: Happening | None, after: Happening) -> str:

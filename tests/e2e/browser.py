@@ -6,8 +6,9 @@ import asyncio
 import base64
 import os
 import shutil
+import signal
 import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ class Page:
     async def picture(self, path: Path) -> Path:
         """Take a picture of the whole page."""
         answer = await self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
-        path.write_bytes(base64.b64decode(answer["data"]))
+        await asyncio.to_thread(path.write_bytes, base64.b64decode(answer["data"]))
         return path
 
 
@@ -97,16 +98,7 @@ async def opened(profile: Path) -> AsyncIterator[Page]:
         *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
         *("--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"),
     ]
-    profile.mkdir()
-    with (profile / "chromium.log").open("wb") as log:
-        browser = subprocess.Popen(  # noqa: ASYNC220  # it goes on beside this
-            [PROGRAM, *flags],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            env={"PATH": os.defpath, "HOME": str(profile), "LANG": "C.UTF-8"},
-        )
+    browser = _started([PROGRAM, *flags], profile)
     try:
         port = await asyncio.to_thread(_port, profile)
         async with aiohttp.ClientSession() as session:
@@ -118,12 +110,22 @@ async def opened(profile: Path) -> AsyncIterator[Page]:
                     await page.call(f"{domain}.enable")
                 yield page
     finally:
-        browser.terminate()
-        try:
-            browser.wait(10)
-        except subprocess.TimeoutExpired:
-            browser.kill()
-            browser.wait(10)
+        # Its helpers too: it leads a group of its own.
+        os.killpg(browser.pid, signal.SIGKILL)
+        browser.wait(10)
+
+
+def _started(argv: Sequence[str], profile: Path) -> subprocess.Popen[bytes]:
+    profile.mkdir()
+    with (profile / "chromium.log").open("wb") as log:
+        return subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            env={"PATH": os.defpath, "HOME": str(profile), "LANG": "C.UTF-8"},
+        )
 
 
 def _port(profile: Path) -> int:
