@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from rich.table import Table
 import scenarios as catalogue_package
 from sandbox.cli.flags import Bringing
 from sandbox.cli.output import Output
+from sandbox.cli.reports import tell_and_report, write_kill_table
 from sandbox.cli.session import bring_up, narrated
 from sandbox.cli.verb import verb
 from sandbox.core.errors import SandboxError, UsageError
@@ -19,9 +22,9 @@ from sandbox.core.names import check_choice
 from sandbox.engines import sandboxes
 from sandbox.engines.access import Access
 from sandbox.gitops.own_pipeline import run_own
-from sandbox.gitops.story import Story, StoryResult, survived, tell
+from sandbox.gitops.story import Sabotage, Story, StoryResult, survived
 from sandbox.gitops.tenant import Tenant
-from sandbox.gitops.world import World
+from sandbox.report.findings import KilledSabotage
 from sandbox.report.tables import access_panel, closing_table
 
 __all__ = ["demo", "pipeline", "sabotage", "scenario", "scenarios"]
@@ -40,31 +43,33 @@ def demo(_: Context, *, bringing: Bringing, down: bool = False, json: bool = Fal
     access, _timeline = bring_up(output, bringing.name, bringing.options())
     up_seconds = time.monotonic() - began
     try:
-        result = _tell(output, access, catalogue_package.catalogue()["core"])
+        result, report = _tell(output, access, catalogue_package.catalogue()["core"])
         found = sandboxes.status(access.name)
         seconds = {"up": round(up_seconds, 3), "story": result.seconds}
         output.result(
-            {**result.to_json(), "seconds": seconds, "sandbox": found},
+            {**result.to_json(), "seconds": seconds, "sandbox": found, "report": report},
             closing_table([each.to_json() for each in result.steps], seconds),
             *([] if down else [access_panel(found)]),
         )
+        _raise_failures([result], access, report)
     finally:
         if down:
             sandboxes.down(access.name)
-    _raise_failures([result], access)
 
 
-def _tell(output: Output, access: Access, story: Story) -> StoryResult:
+def _tell(output: Output, access: Access, story: Story) -> tuple[StoryResult, str]:
+    """Tell a story under its own name; give what became of it, and where its report is."""
     with narrated(output) as timeline, sandboxes.telling(access.name, story.name):
-        return tell(story, World(access, Tenant(story.name)), timeline)
+        return tell_and_report(output, access, story, Tenant(story.name), timeline)
 
 
-def _raise_failures(results: list[StoryResult], access: Access) -> None:
+def _raise_failures(results: list[StoryResult], access: Access, report: str) -> None:
     """Fail as the first story did, and say where everything that helps was put."""
     failures = [result.error for result in results if result.error is not None]
     if failures:
         folder = sandboxes.diagnose(access.name)
-        failures[0].hint = "; ".join(filter(None, [failures[0].hint, f"everything that was there to see: {folder}"]))
+        told = [f"read {report}" if report else "", failures[0].hint, f"everything that was there to see: {folder}"]
+        failures[0].hint = "; ".join(filter(None, told))
         raise _reported(failures[0])
 
 
@@ -112,14 +117,18 @@ def scenario(_: Context, names: str = "", *, bringing: Bringing, all: bool = Fal
     began = time.monotonic()
     access, _timeline = bring_up(output, bringing.name, bringing.options())
     up_seconds = round(time.monotonic() - began, 3)
-    results = [_tell(output, access, each) for each in stories]
-    shown = [{**result.to_json(), "seconds": {"up": up_seconds, "story": result.seconds}} for result in results]
+    told = [_tell(output, access, each) for each in stories]
+    results = [result for result, _ in told]
+    shown = [
+        {**result.to_json(), "seconds": {"up": up_seconds, "story": result.seconds}, "report": report}
+        for result, report in told
+    ]
     tables = [
         closing_table([step.to_json() for step in result.steps], each["seconds"])
         for result, each in zip(results, shown, strict=True)
     ]
     output.result(shown[0] if len(shown) == 1 else {"passed": all_passed(results), "scenarios": shown}, *tables)
-    _raise_failures(results, access)
+    _raise_failures(results, access, next((report for result, report in told if not result.passed), ""))
 
 
 def all_passed(results: list[StoryResult]) -> bool:
@@ -159,20 +168,27 @@ def sabotage(
         check_choice("sabotage", each, breaks)
     access, _timeline = bring_up(output, bringing.name, bringing.options())
     rows: list[dict[str, Any]] = []
+    began = dt.datetime.now(dt.UTC)
     for each in chosen:
         with narrated(output) as timeline, sandboxes.telling(access.name, "sabotage"):
-            result = tell(story, World(access, Tenant("sabotage")), timeline, breaks[each])
+            result, report = tell_and_report(output, access, story, Tenant("sabotage"), timeline, breaks[each])
         reason = survived(result, breaks[each])
-        rows.append({"name": each, "step": breaks[each].step, "noticed": reason is None, "reason": reason or ""})
+        found = {"noticed": reason is None, "reason": reason or "", "report": report}
+        rows.append({"name": each, "step": breaks[each].step, **found})
     table = Table("sabotage", "noticed at", "verdict", box=None, pad_edge=False)
     for row in rows:
         table.add_row(row["name"], row["step"], "noticed" if row["noticed"] else f"SURVIVED: {row['reason']}")
     survivors = [row["name"] for row in rows if not row["noticed"]]
-    output.result({"passed": not survivors, "sabotages": rows}, table)
+    report = write_kill_table(output, access, story, began, [_row(row, breaks[row["name"]]) for row in rows])
+    output.result({"passed": not survivors, "sabotages": rows, "report": report}, table, f"report: {report}")
     if survivors:
         raise _reported(
             SandboxError(f"the story {scenario} does not notice: {', '.join(survivors)}", why="a check is broken")
         )
+
+
+def _row(row: Mapping[str, Any], broken: Sabotage) -> KilledSabotage:
+    return KilledSabotage(breaks=broken.sentence, **{**row, "report": Path(row["report"]).name})
 
 
 @verb(positional=["path"], help={"path": "A Git repository with .github/workflows."})

@@ -133,8 +133,10 @@ class Witness:
         Raises:
             OSError: The sandbox's secrets can't be read, so that they can't be left out.
         """
-        access = self._world.access
-        revision = self._world.environment.head if self._world.environment.copy else ""
+        access, revision = self._world.access, ""
+        # A story that failed at its very first has no such repository yet.
+        with contextlib.suppress(SandboxError):
+            revision = self._world.environment.head
         report = Report(
             scenario=story.name,
             summary=story.summary,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import re
 from collections.abc import Iterator
@@ -50,13 +51,13 @@ def written(report: Report, folder: Path, name: str = "") -> ReportFiles:
     Args:
         report: Without secrets; see ``findings.scrubbed``.
         folder: Where; made if need be.
-        name: What it is called behind its time; the scenario's name when left out.
+        name: What it is called behind the time of writing; the scenario's name when left out.
 
     Raises:
         UnavailableError: It can't be written.
     """
     make_private_dir(folder)
-    stamp = report.began.strftime("%Y%m%d-%H%M%S-%f")
+    stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%d-%H%M%S-%f")
     files = ReportFiles.of(folder, f"{stamp}-{name or report.scenario}")
     write_file(files.html, as_html(report))
     write_file(files.junit, as_junit(report))
