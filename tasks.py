@@ -41,7 +41,8 @@ CHECKS: dict[str, list[list[str]]] = {
     ],
     "unit": [["pytest", "tests/unit"]],
     "integration": [["pytest", "tests/integration"]],
-    "e2e": [["pytest", "tests/e2e", "--ignore", "tests/e2e/kind"]],
+    # Each file has sandboxes of its own, which wait more than they work.
+    "e2e": [["pytest", "tests/e2e", "--ignore", "tests/e2e/kind", "-n", "2", "--dist", "loadfile"]],
     "kind": [["pytest", "tests/e2e/kind"]],
 }
 """What `test` runs, in this order: program and arguments of each."""
