@@ -48,7 +48,7 @@ def test_a_sandbox_stays_on_its_engine(state: Path) -> None:
     (state / "box").mkdir(parents=True)
     record.save()
     with pytest.raises(UsageError, match="lives on the engine kind"):
-        up("box", UpOptions(), Timeline())
+        up("box", UpOptions("embedded"), Timeline())
     assert Record.load("box") == record
 
 
