@@ -9,7 +9,7 @@ from typing import Any
 from sandbox.components.kube import KubeApi, KubeError
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 
-__all__ = ["apply_all"]
+__all__ = ["apply_all", "covers"]
 
 _NOT_FOUND = 404
 _NAMESPACE = "Namespace"
@@ -20,6 +20,8 @@ _AT_ONCE = 4
 
 def apply_all(api: KubeApi, manifests: Iterable[Mapping[str, Any]], deadline: Deadline) -> None:
     """Apply manifests side by side: after the namespaces among them, and after the custom types that they are of.
+
+    What is already as it must be is only looked at: to apply a large custom type again takes the API server seconds.
 
     Args:
         api: Who applies them, to which cluster.
@@ -36,11 +38,11 @@ def apply_all(api: KubeApi, manifests: Iterable[Mapping[str, Any]], deadline: De
     custom = [manifest for manifest in listed if str(manifest["apiVersion"]).partition("/")[0] in groups]
     for manifest in listed:
         if manifest["kind"] == _NAMESPACE:
-            api.apply(manifest)
+            _have(api, manifest)
     others = [manifest for manifest in listed if manifest["kind"] != _NAMESPACE and manifest not in custom]
     # Each waits for the API server's disk; in a fresh cluster that is most of the time.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(api.apply, others))
+        list(pool.map(lambda manifest: _have(api, manifest), others))
     for definition in definitions:
         name = definition["metadata"]["name"]
         wait_for(lambda name=name: _established(api, name), deadline, wanted=f"CRD {name} to be established")  # type: ignore[misc]
@@ -52,6 +54,24 @@ def apply_all(api: KubeApi, manifests: Iterable[Mapping[str, Any]], deadline: De
         )
 
 
+def covers(live: Any, wanted: Any) -> bool:
+    """Say whether a live object has all that a manifest says; what it has beyond that is the API server's."""
+    if isinstance(wanted, Mapping):
+        return isinstance(live, Mapping) and all(
+            name in live and covers(live[name], value) for name, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(live, list) and len(live) == len(wanted) and all(map(covers, live, wanted))
+    return bool(live == wanted)
+
+
+def _have(api: KubeApi, manifest: Mapping[str, Any]) -> None:
+    metadata = manifest["metadata"]
+    live = api.get(manifest["apiVersion"], manifest["kind"], metadata["name"], metadata.get("namespace"))
+    if live is None or not covers(live, manifest):
+        api.apply(manifest)
+
+
 def _established(api: KubeApi, name: str) -> Observation:
     found = api.get("apiextensions.k8s.io/v1", _CUSTOM, name) or {}
     conditions = {entry["type"]: entry["status"] for entry in found.get("status", {}).get("conditions") or ()}
@@ -60,7 +80,7 @@ def _established(api: KubeApi, name: str) -> Observation:
 
 def _applied(api: KubeApi, manifest: Mapping[str, Any]) -> Observation:
     try:
-        api.apply(manifest)
+        _have(api, manifest)
     except KubeError as error:
         # An established CRD may still be a moment away from being served.
         if error.status == _NOT_FOUND:

@@ -154,7 +154,7 @@ class ArgocdInCluster:
             for container in pod["spec"]["containers"]:
                 query = f"/log?container={container['name']}&tailLines={lines}"
                 try:
-                    text = str(api.request("GET", path + query))
+                    text = api.text(path + query)
                 except SandboxError as error:
                     text = str(error)
                 found[f"{name}.{container['name']}"] = text

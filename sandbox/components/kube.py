@@ -109,16 +109,29 @@ class KubeApi:
             KubeError: The API server refused it.
             UnavailableError: It does not answer.
         """
+        text = self._text(method, path, body=body, content_type=content_type)
+        return json.loads(text) if text.startswith("{") else text
+
+    def text(self, path: str) -> str:
+        """Get what is no JSON object even where it begins like one: logs, which may be lines of JSON.
+
+        Raises:
+            KubeError: The API server refused it.
+            UnavailableError: It does not answer.
+        """
+        return self._text("GET", path, body=None, content_type="application/json")
+
+    def _text(self, method: str, path: str, *, body: Any, content_type: str) -> str:
         answer = self._open(method, path, body=body, content_type=content_type, timeout=_SECONDS)
         try:
-            text = answer.read().decode()
+            text = str(answer.read().decode())
         except HTTPError as error:
             raise UnavailableError("the API server broke off its answer", why=f"{method} {path}: {error}") from error
         finally:
             answer.release_conn()
         if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
             raise KubeError(f"{method} {path}", answer.status, text)
-        return json.loads(text) if text.startswith("{") else text
+        return text
 
     def resource(self, api_version: str, kind: str) -> Resource:
         """Look up how a kind is addressed, once for each group and version.

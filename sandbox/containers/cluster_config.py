@@ -15,6 +15,17 @@ __all__ = ["Mount", "PortMapping", "cluster_config"]
 
 _LOOPBACK = "127.0.0.1"
 
+# There is one of each. After a restart it would wait for the lease of the one that it was, up to 15 s (client-go's
+# LeaseDuration), in which no Deployment is seen to be available and no pod is scheduled.
+_ALONE = [{"name": "leader-elect", "value": "false"}]
+_CONTROL_PLANE = {
+    "kind": "ClusterConfiguration",
+    "apiVersion": "kubeadm.k8s.io/v1beta4",
+    # The list replaces kind's own, which has the first of these.
+    "controllerManager": {"extraArgs": [{"name": "enable-hostpath-provisioner", "value": "true"}, *_ALONE]},
+    "scheduler": {"extraArgs": _ALONE},
+}
+
 
 @dataclass(frozen=True, slots=True)
 class PortMapping:
@@ -80,8 +91,9 @@ def cluster_config(
             "podSubnet": POD_SUBNET,
         },
         "nodes": [control_plane],
+        "kubeadmConfigPatches": [yaml.safe_dump(_CONTROL_PLANE)],
     }
     if needs.kubelet:
         patch = {"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", **needs.kubelet}
-        config["kubeadmConfigPatches"] = [yaml.safe_dump(patch)]
+        config["kubeadmConfigPatches"].append(yaml.safe_dump(patch))
     return config

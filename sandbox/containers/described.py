@@ -83,6 +83,7 @@ class Container:
     Attributes:
         state: "created", "running", "paused", "restarting", "exited" or "dead".
         addresses: Its IPv4 address in each network that it is in.
+        started: When it was last started, in UTC as RFC 3339 has it; empty when it never was.
     """
 
     id: str
@@ -91,6 +92,7 @@ class Container:
     state: str
     labels: Mapping[str, str]
     addresses: Mapping[str, str]
+    started: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -367,6 +367,7 @@ def _container(found: Any) -> Container:
         state=attributes["State"]["Status"],
         labels=dict(attributes["Config"].get("Labels") or {}),
         addresses={name: network["IPAddress"] for name, network in networks.items() if network.get("IPAddress")},
+        started=attributes["State"].get("StartedAt", ""),
     )
 
 

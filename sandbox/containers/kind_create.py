@@ -6,6 +6,7 @@ settings from the environment; and since it can then be ended with all that it h
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -26,6 +27,8 @@ def main(argv: list[str]) -> int:
     """
     if len(argv) != 1:
         raise UsageError("one argument is needed: the file that describes the cluster")
+    # kind reports its progress on stderr, which would be lost where all goes well.
+    os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
     spec = read_json(Path(argv[0]))
     cluster = KindCluster(
         str(spec["name"]),

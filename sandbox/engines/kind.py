@@ -14,6 +14,7 @@ from sandbox.components.base import Component
 from sandbox.components.ci_runner import CiRunner
 from sandbox.components.container import end_making, network_name
 from sandbox.components.kind_cluster import KindCluster, NodeRegistry, finished, node_image
+from sandbox.components.node_pods import NodePods
 from sandbox.components.pki import argocd_pki
 from sandbox.components.registry_container import ImageMirror, RegistryContainer, RegistryReader
 from sandbox.containers.described import Owner
@@ -66,6 +67,7 @@ class Kind(Engine):
             ArgocdSettings("kind-cluster"),
             ArgocdConfig(ArgocdSettings.name),
             ArgocdInCluster(),
+            NodePods(),
         ]
 
     def fetch(self, provider: str | None, progress: Progress) -> None:

@@ -103,12 +103,8 @@ class Record:
         write_json(self.folder / _FILE, {"format": _FORMAT, **asdict(self)})
 
     def with_nodes(self, nodes: int | None) -> Record:
-        """Have another number of nodes from now on; None keeps it."""
-        if nodes is None or nodes == self.nodes:
-            return self
-        record = replace(self, nodes=nodes)
-        record.save()
-        return record
+        """Ask for another number of nodes, which is kept once ``up`` has completed; None keeps what there is."""
+        return self if nodes is None or nodes == self.nodes else replace(self, nodes=nodes)
 
     def completed(self) -> Record:
         """Note that ``up`` has completed."""

@@ -16,12 +16,16 @@ def test_everything_of_the_node_listens_on_loopback() -> None:
     assert config["nodes"][0]["extraPortMappings"] == [mapped]
 
 
-def test_an_ordinary_host_gets_no_patches() -> None:
-    assert "kubeadmConfigPatches" not in cluster_config(ORDINARY, api_port=1)
+def test_what_there_is_one_of_elects_no_leader() -> None:
+    (patch,) = cluster_config(ORDINARY, api_port=1)["kubeadmConfigPatches"]
+    settings = yaml.safe_load(patch)
+    assert settings["kind"] == "ClusterConfiguration"
+    for program in ("controllerManager", "scheduler"):
+        assert {"name": "leader-elect", "value": "false"} in settings[program]["extraArgs"]
 
 
 def test_what_the_host_needs_reaches_the_kubelet() -> None:
-    (patch,) = cluster_config(HostNeeds({"failCgroupV1": False}, ("why",)), api_port=1)["kubeadmConfigPatches"]
+    _, patch = cluster_config(HostNeeds({"failCgroupV1": False}, ("why",)), api_port=1)["kubeadmConfigPatches"]
     assert yaml.safe_load(patch) == {
         "kind": "KubeletConfiguration",
         "apiVersion": "kubelet.config.k8s.io/v1beta1",

@@ -1,0 +1,211 @@
+"""What happens to containers behind the sandbox's back: status tells, `up` mends, and nothing of others is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from sandbox.core.commands import run
+from tests.e2e.kind.machine import (
+    COLD_SECONDS,
+    NAME,
+    component,
+    docker,
+    executed,
+    held,
+    inspected,
+    kubectl,
+    node,
+    password,
+)
+from tests.e2e.support import User, tool
+
+TAKEN = "t1-taken"
+NOWHERE = {
+    "no such socket": "unix:///nowhere/docker.sock",
+    "nobody listens": "tcp://127.0.0.1:1",
+}
+
+pytestmark = pytest.mark.timeout(COLD_SECONDS)
+
+
+def up(user: User, name: str = NAME) -> dict[str, Any]:
+    return user.ok("up", "--engine", "kind", "--name", name, seconds=600)
+
+
+def ids(status: dict[str, Any]) -> dict[str, str]:
+    return {each["name"]: each["container"] for each in status["components"] if each.get("container")}
+
+
+def keep(status: dict[str, Any], name: str) -> None:
+    kubectl(status, "create", "configmap", name, "--from-literal=kept=yes")
+
+
+def kept(status: dict[str, Any], name: str) -> bool:
+    return kubectl(status, "get", "configmap", name, "--ignore-not-found", "--output", "name") != ""
+
+
+def push_layer(status: dict[str, Any], content: bytes) -> str:
+    """Push a layer as CI would (OCI Distribution, "Pushing blobs"), and give its digest."""
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    registry = status["registry"]
+    account = (registry["user"], password(registry))
+    begun = requests.post(f"{registry['url']}/v2/kept/blobs/uploads/", auth=account, timeout=10)
+    place = begun.headers["Location"]
+    done = requests.put(place, params={"digest": digest}, data=content, auth=account, timeout=10)
+    assert done.status_code == 201, done.text
+    return digest
+
+
+def test_a_registry_that_somebody_removes_is_missed_and_comes_back_with_its_images(
+    user: User, standing: dict[str, Any]
+) -> None:
+    layer = f"kept/blobs/{push_layer(standing, b'kept')}"
+    docker("rm", "--force", ids(standing)["registry"])
+    seen = user.status(NAME)
+    assert seen["state"] == "partial"
+    assert component(seen, "registry")["state"] == "stopped"
+    assert "no such container" in component(seen, "registry")["seen"]
+    again = up(user)
+    assert again["state"] == "up"
+    assert ids(again)["registry"] != ids(standing)["registry"]
+    assert ids(again)["kind-cluster"] == ids(standing)["kind-cluster"]
+    registry = again["registry"]
+    account = (registry["user"], password(registry))
+    assert requests.head(f"{registry['url']}/v2/{layer}", auth=account, timeout=10).status_code == 200
+
+
+def test_a_node_that_somebody_removes_is_missed_and_the_story_passes_on_a_new_one(
+    user: User, standing: dict[str, Any]
+) -> None:
+    docker("rm", "--force", "--volumes", node())
+    seen = user.status(NAME)
+    assert seen["state"] == "partial"
+    assert component(seen, "kind-cluster")["state"] == "stopped"
+    assert component(seen, "argocd")["state"] == "unready"
+    told = user.ok("demo", "--engine", "kind", "--name", NAME, seconds=600)
+    assert told["passed"]
+    assert told["skipped"] == []
+    assert ids(user.status(NAME))["kind-cluster"] != ids(standing)["kind-cluster"]
+
+
+def test_a_cluster_that_is_deleted_by_kind_itself_is_missed_and_made_anew(
+    user: User, standing: dict[str, Any], tmp_path: Path
+) -> None:
+    keep(standing, "of-the-old-one")
+    delete = [tool("kind"), "delete", "cluster", "--name", f"gitops-sandbox-{NAME}"]
+    run([*delete, "--kubeconfig", str(tmp_path / "none")], timeout=60)
+    assert component(user.status(NAME), "kind-cluster")["state"] == "stopped"
+    again = up(user)
+    assert again["state"] == "up"
+    assert not kept(again, "of-the-old-one")
+
+
+def test_containers_that_were_all_stopped_are_started_again_as_they_were(user: User, standing: dict[str, Any]) -> None:
+    keep(standing, "kept-over-the-stop")
+    before = json.loads(kubectl(standing, "get", "pods", "--all-namespaces", "--output", "json"))["items"]
+    docker("stop", *ids(standing).values())
+    seen = user.status(NAME)
+    assert {component(seen, name)["state"] for name in ids(standing)} == {"stopped"}
+    again = up(user)
+    assert again["state"] == "up"
+    assert ids(again) == ids(standing)
+    assert kept(again, "kept-over-the-stop")
+    after = json.loads(kubectl(again, "get", "pods", "--all-namespaces", "--output", "json"))["items"]
+    assert {pod["metadata"]["uid"] for pod in before} <= {pod["metadata"]["uid"] for pod in after}
+    assert executed(node(), "crictl", "ps", "--quiet").strip()
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [["--name", node(TAKEN)], ["--name", "t1-foreign", "--label", f"io.x-k8s.kind.cluster=gitops-sandbox-{TAKEN}"]],
+    ids=["the node's", "another node of a cluster of that name"],
+)
+def test_a_name_that_something_else_has_taken_is_refused_and_nothing_is_deleted(
+    user: User, other: User, standing: dict[str, Any], marks: list[str]
+) -> None:
+    del user
+    (registry,) = inspected(ids(standing)["registry"])
+    foreign = docker("create", *marks, registry["Config"]["Image"]).strip()
+    try:
+        refused = other.run("up", "--engine", "kind", "--name", TAKEN, "--json", seconds=600)
+        assert refused.code == 3, refused
+        error = refused.data()["error"]
+        assert "not of this sandbox" in f"{error['what']} {error['why']}"
+        assert inspected(foreign)[0]["State"]["Status"] == "created"
+    finally:
+        docker("rm", foreign)
+    assert held(TAKEN) == []
+    assert not (other.folder / TAKEN).exists()
+
+
+def test_another_user_can_neither_take_nor_harm_a_sandbox_of_the_same_name(
+    user: User, other: User, standing: dict[str, Any]
+) -> None:
+    refused = other.run("up", "--engine", "kind", "--name", NAME, "--json", seconds=600)
+    assert refused.code == 3, refused
+    assert "not of this sandbox" in refused.data()["error"]["what"]
+    assert other.run("down", "--all").code == 0
+    seen = user.status(NAME)
+    assert seen["state"] == "up"
+    assert ids(seen) == ids(standing)
+
+
+def test_two_sandboxes_live_side_by_side_and_down_all_takes_its_users_own(
+    user: User, other: User, standing: dict[str, Any]
+) -> None:
+    second = up(other, "t1-b")
+    assert second["state"] == "up"
+    assert second["git"]["url"].rpartition(":")[0] != standing["git"]["url"].rpartition(":")[0]
+    assert user.status(NAME)["state"] == "up"
+    ended = other.run("down", "--all")
+    assert ended.code == 0, ended
+    assert held("t1-b") == []
+    assert not other.processes()
+    assert list(other.folder.glob("t1-b*")) == []
+    seen = user.status(NAME)
+    assert seen["state"] == "up"
+    assert ids(seen) == ids(standing)
+
+
+@pytest.mark.parametrize("address", NOWHERE.values(), ids=NOWHERE)
+def test_without_docker_up_says_what_is_missing_and_leaves_nothing(other: User, address: str) -> None:
+    without = User(other.state, changes={"DOCKER_HOST": address})
+    refused = without.run("up", "--engine", "kind", "--name", "t1-none", "--json")
+    assert refused.code == 3, refused
+    error = refused.data()["error"]
+    assert "Docker" in error["what"]
+    assert error["why"]
+    assert error["hint"]
+    assert "Traceback" not in refused.stderr
+    assert not (other.folder / "t1-none").exists()
+    assert other.ports() == {}
+
+
+def test_while_docker_is_away_status_says_so_and_down_keeps_what_it_can_not_take_away(
+    user: User, standing: dict[str, Any]
+) -> None:
+    without = User(user.state, changes={**user.changes, "DOCKER_HOST": NOWHERE["no such socket"]})
+    seen = without.status(NAME)
+    assert {component(seen, name)["state"] for name in ids(standing)} == {"stopped"}
+    assert "Docker does not answer" in component(seen, "registry")["seen"]
+    refused = without.run("down", "--name", NAME, "--json")
+    assert refused.code == 3, refused
+    assert ids(user.status(NAME)) == ids(standing)
+    assert up(user)["state"] == "up"
+
+
+def test_more_nodes_than_one_are_refused_in_a_sentence_and_change_nothing(user: User, standing: dict[str, Any]) -> None:
+    refused = user.run("up", "--engine", "kind", "--name", NAME, "--nodes", "3", "--json")
+    assert refused.code == 2, refused
+    assert "3 nodes" in refused.data()["error"]["what"]
+    new = user.run("up", "--engine", "kind", "--name", "t1-three", "--nodes", "3")
+    assert new.code == 2, new
+    assert held("t1-three") == []
+    assert not (user.folder / "t1-three").exists()
+    assert ids(up(user)) == ids(standing)
