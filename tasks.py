@@ -17,6 +17,7 @@ from sandbox.cli.output import Output
 from sandbox.cli.program import product
 from sandbox.cli.session import bring_up, narrated
 from sandbox.cli.verb import verb
+from sandbox.core.errors import UnavailableError
 from sandbox.core.names import check_choice
 from sandbox.engines import sandboxes
 from sandbox.engines.sandboxes import UpOptions
@@ -25,6 +26,7 @@ from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
 from sandbox.report import closing_table, record_svg
 from sandbox.report import narrated as narrated_lines
+from sandbox.toolchain.progress import show_progress
 from scenarios import catalogue
 
 ROOT = Path(__file__).resolve().parent
@@ -47,6 +49,9 @@ CHECKS: dict[str, list[list[str]]] = {
 }
 """What `test` runs, in this order: program and arguments of each."""
 
+NEEDS = {"integration": "embedded", "e2e": "embedded", "kind": "kind"}
+"""Whose tools a suite needs: to build them takes longer than any test may."""
+
 
 @verb(
     words="suite",
@@ -59,6 +64,8 @@ def test(_: Context, suite: str = "", select: str = "") -> None:
     """
     suites = [check_choice("suite", suite, CHECKS)] if suite else list(CHECKS)
     for each in suites:
+        if each in NEEDS:
+            _fetch(NEEDS[each])
         for words in CHECKS[each]:
             began = time.monotonic()
             command = [
@@ -71,6 +78,16 @@ def test(_: Context, suite: str = "", select: str = "") -> None:
             print(f"    {time.monotonic() - began:.1f} s", flush=True)  # noqa: T201
             if done.returncode:
                 raise Exit(f"{words[0]} of {each} found something", code=1)
+
+
+def _fetch(engine: str) -> None:
+    output = Output(as_json=False)
+    try:
+        with show_progress(output.console) as progress:
+            sandboxes.ENGINES[engine].fetch(None, progress)
+    except UnavailableError as error:
+        # The suite itself says what can't be shown without, and in CI fails for it.
+        output.note(f"{error.what}: {error.why}")
 
 
 @verb(
