@@ -167,9 +167,15 @@ def sabotage(
     for each in chosen:
         check_choice("sabotage", each, breaks)
     access, _timeline = bring_up(output, bringing.name, bringing.options())
+    skipped = {each: reason for each in chosen if (reason := breaks[each].missing(access.capabilities))}
+    if len(skipped) == len(chosen):
+        raise UsageError(f"none of {', '.join(chosen)} can be shown here", why=next(iter(skipped.values())))
     rows: list[dict[str, Any]] = []
     began = dt.datetime.now(dt.UTC)
     for each in chosen:
+        if each in skipped:
+            output.note(f"{each} skipped: {skipped[each]}")
+            continue
         with narrated(output) as timeline, sandboxes.telling(access.name, "sabotage"):
             result, report = tell_and_report(output, access, story, Tenant("sabotage"), timeline, breaks[each])
         reason = survived(result, breaks[each])
@@ -178,9 +184,13 @@ def sabotage(
     table = Table("sabotage", "noticed at", "verdict", box=None, pad_edge=False)
     for row in rows:
         table.add_row(row["name"], row["step"], "noticed" if row["noticed"] else f"SURVIVED: {row['reason']}")
+    for each, why in skipped.items():
+        table.add_row(each, breaks[each].step, f"skipped: {why}")
     survivors = [row["name"] for row in rows if not row["noticed"]]
     report = write_kill_table(output, access, story, began, [_row(row, breaks[row["name"]]) for row in rows])
-    output.result({"passed": not survivors, "sabotages": rows, "report": report}, table, f"report: {report}")
+    left_out = [{"name": each, "reason": why} for each, why in skipped.items()]
+    shown = {"passed": not survivors, "sabotages": rows, "skipped": left_out, "report": report}
+    output.result(shown, table, f"report: {report}")
     if survivors:
         raise _reported(
             SandboxError(f"the story {scenario} does not notice: {', '.join(survivors)}", why="a check is broken")
