@@ -167,7 +167,7 @@ def sabotage(
     for each in chosen:
         check_choice("sabotage", each, breaks)
     access, _timeline = bring_up(output, bringing.name, bringing.options())
-    skipped = {each: reason for each in chosen if (reason := breaks[each].missing(access.capabilities))}
+    skipped = {each: lacking for each in chosen if (lacking := breaks[each].missing(access.capabilities))}
     if len(skipped) == len(chosen):
         raise UsageError(f"none of {', '.join(chosen)} can be shown here", why=next(iter(skipped.values())))
     rows: list[dict[str, Any]] = []
