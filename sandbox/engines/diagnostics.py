@@ -14,6 +14,7 @@ from sandbox.core.errors import SandboxError
 from sandbox.core.files import make_private_dir, remove_tree, write_file, write_json
 from sandbox.core.folders import state_root
 from sandbox.core.timeline import Timeline
+from sandbox.report.writing import written_reports
 
 __all__ = ["collect"]
 
@@ -60,9 +61,19 @@ def collect(context: Context, components: Sequence[Component], timeline: Timelin
             write_file(folder / f"{kind.lower()}s.json", json.dumps(objects, indent=2))
     except (SandboxError, OSError) as error:
         missing.append(f"objects of the cluster: {error}")
+    missing += _keep_report(context.folder / "reports", folder)
     if missing:
         write_file(folder / "missing.txt", "\n".join(missing) + "\n")
     return folder
+
+
+def _keep_report(reports: Path, into: Path) -> Iterator[str]:
+    """Copy the newest report: what stands in the sandbox's own folder goes with the sandbox."""
+    for path in next(iter(written_reports(reports)), ()):
+        try:
+            write_file(into / f"report{path.suffix}", path.read_bytes())
+        except (SandboxError, OSError) as error:
+            yield f"the report {path}: {error}"
 
 
 def _prune(root: Path, name: str) -> Iterator[str]:

@@ -20,7 +20,9 @@ _PUSH = re.compile(
 )
 _POD_STAMP = re.compile(r"(?P<stamp>\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z) ")
 _CACHE_KEY_SHA = re.compile(r"\|([0-9a-f]{40})\|")
-_COMPLAINT = re.compile(r"\"level\":\"(?:error|warn|warning|fatal)\"|level=(?:error|warning|fatal)|^[EF]\d{4} | ERROR ")
+_COMPLAINT = re.compile(
+    r"\"level\":\"(?i:error|warn|warning|fatal)\"|level=(?:error|warning|fatal)|^[EF]\d{4} | ERROR "
+)
 
 
 def short(revision: str) -> str:
