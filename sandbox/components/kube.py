@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import new_client_from_config
+from kubernetes.config import ConfigException, new_client_from_config
 from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
@@ -82,10 +82,17 @@ class KubeApi:
 
     Args:
         kubeconfig: Who speaks, and to which cluster.
+
+    Raises:
+        UnavailableError: The file is missing or names no cluster.
     """
 
     def __init__(self, kubeconfig: Path) -> None:
-        self._client: Any = new_client_from_config(config_file=str(kubeconfig), persist_config=False)
+        try:
+            self._client: Any = new_client_from_config(config_file=str(kubeconfig), persist_config=False)
+        except ConfigException as error:
+            # Missing, or empty since whoever was to write it was ended.
+            raise UnavailableError(f"{kubeconfig} leads to no cluster", why=str(error)) from error
         self._host: str = self._client.configuration.host
         self._resources: dict[tuple[str, str], Resource] = {}
 
