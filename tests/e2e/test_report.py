@@ -1,238 +1,235 @@
-"""The report of a real telling, in a real browser: read, narrow, dark, by keyboard, on paper, and alone."""
+"""The report of a telling: what it says of a story that held and of one that did not, and how a browser shows it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sandbox.cli.output import Output
+from sandbox.cli.reports import tell_and_report
+from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
-from sandbox.report.scrubbing import Scrubber
+from sandbox.engines.access import Access
+from sandbox.gitops.story import Sabotage, Story, story
+from sandbox.gitops.tenant import Tenant
+from sandbox.gitops.world import World
+from sandbox.report.writing import ReportFiles
+from scenarios import catalogue
+from scenarios.core import first_deployment, scaled_by_hand
 from tests.e2e.browser import PROGRAM, Page, opened
-from tests.e2e.support import User
-from tests.unit.report.samples import PageReader
+from tests.e2e.support import User, leaks
 
-NAME = "report"
-WIDTHS = (390, 1280)
-SCHEMES = ("light", "dark")
+SABOTAGE = next(each for each in catalogue()["core"].sabotages if each.name == "self-heal-off-scale")
+NARROW, WIDE = 390, 1100
+DARK, BRIGHT = 60, 200
+BROWSER_SECONDS = 60.0
 
-pytestmark = [
-    pytest.mark.timeout(400),
-    pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium: apt-get install chromium"),
-]
+pytestmark = pytest.mark.timeout(300)
+in_a_browser = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed: apt-get install chromium")
+
+Show = Callable[[Callable[[Page], Awaitable[None]]], None]
+
+
+@story(sabotages=(SABOTAGE,))
+def drift(world: World) -> None:
+    """A Deployment that was scaled by hand is scaled back."""
+    first_deployment(world)
+    scaled_by_hand(world, world.environment.head)
 
 
 @dataclass(frozen=True)
 class Told:
-    """A story that held and one that was broken, by their reports."""
+    """What was written of one telling."""
 
-    failing: Path
-    passing: Path
-    kills: Path
+    files: ReportFiles
 
-    def each(self) -> list[Path]:
-        """Give all pages."""
-        return [self.failing, self.passing, self.kills]
+    @property
+    def page(self) -> str:
+        """The HTML file's text."""
+        return self.files.html.read_text()
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the JSON file holds."""
+        return dict(json.loads(self.files.data.read_text()))
+
+    @property
+    def suite(self) -> ET.Element:
+        """The one suite of the JUnit file."""
+        root = ET.parse(self.files.junit).getroot()  # noqa: S314  # this run wrote it
+        return next(root.iter("testsuite"))
+
+
+def told(access: Access, one: Story, tenant: str, sabotage: Sabotage | None = None) -> Told:
+    result, report = tell_and_report(Output(as_json=True), access, one, Tenant(tenant), Timeline(), sabotage)
+    assert report, "no report was written"
+    assert result.passed == (sabotage is None), result.error
+    html = Path(report)
+    return Told(ReportFiles.of(html.parent, html.stem))
 
 
 @pytest.fixture(scope="module")
-def told(user: User) -> Told:
-    held = user.ok("scenario", "core", "--name", NAME)
-    broken = user.ok("sabotage", "self-heal-off-scale", "--name", NAME)
-    return Told(Path(broken["sabotages"][0]["report"]), Path(held["report"]), Path(broken["report"]))
+def access(user: User) -> Access:
+    del user
+    return sandboxes.up("report", sandboxes.UpOptions(), Timeline())
 
 
-def browse(tmp_path: Path, see: Callable[[Page], Awaitable[Any]]) -> Any:
-    """Have something seen in a browser of its own."""
-
-    async def main() -> Any:
-        async with opened(tmp_path / "profile") as page:
-            return await see(page)
-
-    return asyncio.run(main())
+@pytest.fixture(scope="module")
+def held(access: Access) -> Told:
+    return told(access, drift, "held")
 
 
-def test_the_failing_story_says_what_was_not_met_what_differs_and_what_is_in_the_way(told: Told) -> None:
-    reader = PageReader(told.failing.read_text())
-    assert reader.problems == []
-    for part in (
-        "Did not hold: at step scaled-by-hand",
-        "The condition that was not met (step scaled-by-hand)",
-        "spec.syncPolicy.automated.selfHeal is false, Git says true",
-        "dev Deployment greeter spec.replicas 1 5",
-        "This telling was sabotaged on purpose: self-heal is off",
-        "Pods are played by KWOK",
-        "What happened in this step",
-    ):
-        assert part in reader.text, part
+@pytest.fixture(scope="module")
+def broken(access: Access) -> Told:
+    return told(access, drift, "broken", SABOTAGE)
 
 
-def test_the_timeline_leads_from_the_commit_to_the_verdict_by_names(told: Told) -> None:
-    data = json.loads(told.passing.with_suffix(".json").read_text())
-    step = next(step for step in data["steps"] if step["name"] == "release")
-    happenings = {each["key"]: each for each in step["happenings"]}
-    assert list(happenings) == [each["key"] for each in step["happenings"]]
-    places = {key: place for place, key in enumerate(happenings)}
-    assert all(places[each["cause"]] < places[key] for key, each in happenings.items() if each["cause"] in places)
-    healthy = next(each for each in reversed(happenings.values()) if each["lane"] == "Health")
-    chain = []
-    while healthy:
-        chain.append(healthy["lane"])
-        healthy = happenings.get(healthy["cause"], {})
-    # What lies before the commit depends on the story; from there each is caused by a name of the one before.
-    lanes = [lane for place, lane in enumerate(chain) if chain[place - 1 : place] != [lane]]
-    assert lanes[lanes.index("Sync") :][:4] == ["Sync", "Render", "Webhook", "Git"], lanes
+@pytest.fixture
+def seen(tmp_path: Path) -> Show:
+    """Give what shows a page of a new browser to a coroutine."""
+
+    def show(look: Callable[[Page], Awaitable[None]]) -> None:
+        async def session() -> None:
+            async with asyncio.timeout(BROWSER_SECONDS), opened(tmp_path / "profile") as page:
+                await look(page)
+
+        asyncio.run(session())
+
+    return show
 
 
-def test_a_page_fits_its_screen_and_can_be_read_in_light_and_dark(told: Told, tmp_path: Path) -> None:
-    async def see(page: Page) -> list[tuple[str, int, str, list[int], list[list[str]]]]:
-        seen = []
-        for path in told.each():
-            for width in WIDTHS:
-                for scheme in SCHEMES:
-                    await page.look(width=width, scheme=scheme)
-                    await page.visit(path.as_uri())
-                    await page.says("document.querySelectorAll('details').forEach(each => each.open = true)")
-                    sizes = await page.says("[document.documentElement.scrollWidth, innerWidth]")
-                    colours = await page.says(COLOURS)
-                    await page.picture(tmp_path / f"{path.stem}-{width}-{scheme}.png")
-                    seen.append((path.stem, width, scheme, sizes, colours))
-        return seen
-
-    seen = browse(tmp_path, see)
-    grounds = set()
-    for stem, width, scheme, (across, inner), colours in seen:
-        assert inner == width
-        assert across <= width, f"{stem} is {across} wide on a screen of {width}"
-        ground = colours[0][1]
-        grounds.add((scheme, ground))
-        for name, colour in colours:
-            assert contrast(colour, ground) >= 4.5 or name == "ground", f"{name} of {stem}, {scheme}: {colour}"
-    assert len(grounds) == 2
+def test_the_page_says_what_was_not_met_and_what_was_seen_last_before_any_step(broken: Told) -> None:
+    failure, page = broken.data["failure"], text_of(broken.page)
+    assert failure["step"] == SABOTAGE.step
+    steps = page.index(broken.data["steps"][0]["name"], page.index("Skip to the failure"))
+    assert page.index(text_of(failure["wanted"])) < page.index(text_of(failure["last_seen"])) < steps
 
 
-COLOURS = """(() => {
-  const ground = ['ground', getComputedStyle(document.documentElement).backgroundColor];
-  const parts = ['body', '.quiet', 'a', '.good', '.bad', '.state', 'dt', 'caption'];
-  const found = parts.map(part => [part, document.querySelector(part)]).filter(each => each[1]);
-  return [ground, ...found.map(each => [each[0], getComputedStyle(each[1]).color])];
-})()"""
+def test_the_page_names_the_field_that_differs_and_both_of_its_values(broken: Told) -> None:
+    [difference] = broken.data["failure"]["differences"]
+    assert (difference["environment"], difference["field"], difference["lives"]) == ("dev", "spec.replicas", "5")
+    table = broken.page.partition("What Git renders and what lives</h3>")[2].partition("</table>")[0]
+    for part in ("dev", "spec.replicas", difference["git"], "5"):
+        assert f">{part}</td>" in table
 
 
-def contrast(one: str, other: str) -> float:
-    """Give the contrast of two colours (WCAG 2.2, "contrast ratio")."""
-
-    def luminance(colour: str) -> float:
-        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (bright + 0.05) / (dark + 0.05)
+def test_the_page_names_the_setting_that_stands_in_the_way(broken: Told) -> None:
+    [blocker] = broken.data["failure"]["blockers"]
+    assert (blocker["kind"], "selfHeal is false" in blocker["why"]) == ("setting", True)
+    assert f"{blocker['kind']} {blocker['thing']} : {blocker['why']}" in text_of(broken.page)
 
 
-def test_a_page_asks_for_nothing_but_itself_and_the_browser_has_nothing_to_complain_of(
-    told: Told, tmp_path: Path
-) -> None:
-    async def see(page: Page) -> tuple[list[str], list[str]]:
-        await page.look(width=1280)
-        for path in told.each():
-            await page.visit(path.as_uri())
-            # Its policy would not let it, even if it wanted to.
-            await page.says("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}))")
-            await page.says("1")
-        return page.requested, page.complaints
-
-    requested, complaints = browse(tmp_path, see)
-    assert [url for url in requested if not url.startswith("file:")] in ([], ["http://127.0.0.1:9/x.png"] * 3)
-    assert [url for url in requested if url.startswith("file:")] == [path.as_uri() for path in told.each()]
-    assert all("Content Security Policy" in said and "x.png" in said for said in complaints)
-    assert len(complaints) == 3
+def test_the_page_says_that_the_failure_was_wished_for(broken: Told, held: Told) -> None:
+    assert f"sabotaged on purpose: {SABOTAGE.sentence}" in text_of(broken.page)
+    assert "sabotaged on purpose" not in held.page
 
 
-def test_a_page_can_be_used_by_keyboard_alone(told: Told, tmp_path: Path) -> None:
-    focused = "document.activeElement.textContent.trim()"
+def test_a_story_that_held_has_no_failure_and_a_picture_for_each_step(held: Told) -> None:
+    assert held.data["passed"]
+    assert "Why it failed" not in held.page
+    assert held.page.count("Causal timeline of") == 2 * len(held.data["steps"])
 
-    async def see(page: Page) -> dict[str, Any]:
-        await page.look(width=1280)
-        await page.visit(told.failing.as_uri())
+
+def test_the_scaling_is_told_as_the_cause_of_the_sync_that_undoes_it(held: Told) -> None:
+    happenings = {each["key"]: each for step in held.data["steps"] for each in step["happenings"]}
+    causes = [
+        happenings[each["cause"]]["what"]
+        for each in happenings.values()
+        if each["lane"] == "Sync" and " begins" in each["what"] and each["cause"]
+    ]
+    assert any("spec.replicas" in cause or "OutOfSync" in cause for cause in causes), causes
+
+
+def test_junit_has_a_case_for_each_step_and_the_failure_where_it_was(held: Told, broken: Told) -> None:
+    for each in (held, broken):
+        assert [case.get("name") for case in each.suite.iter("testcase")] == [s["name"] for s in each.data["steps"]]
+    assert not list(held.suite.iter("failure"))
+    [case] = [case for case in broken.suite.iter("testcase") if case.find("failure") is not None]
+    failure = case.find("failure")
+    assert failure is not None
+    assert (case.get("name"), broken.suite.get("failures")) == (SABOTAGE.step, "1")
+    assert failure.get("message") == broken.data["failure"]["wanted"]
+    assert "spec.replicas" in (failure.text or "")
+
+
+def test_no_file_holds_a_secret_and_nobody_else_can_read_it(access: Access, held: Told, broken: Told) -> None:
+    files = [*held.files, *broken.files]
+    assert not leaks(access.folder, {path.name: path.read_bytes() for path in files})
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+
+
+@in_a_browser
+def test_a_browser_that_opens_the_page_asks_for_nothing_else(held: Told, broken: Told, seen: Show) -> None:
+    urls = [each.files.html.as_uri() for each in (held, broken)]
+
+    async def look(page: Page) -> None:
+        for url in urls:
+            await page.visit(url)
+        assert page.requested == urls
+        assert page.complaints == []
+        # The policy itself, and not only that there was nothing to ask for.
+        await page.says("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/'}))")
+        await page.visit(urls[0])
+        assert any("Content Security Policy" in each for each in page.complaints), page.complaints
+
+    seen(look)
+    for each in (held, broken):
+        assert not re.findall(r"""(?:src|href)\s*=\s*["']?(?!#)[^\s>]*""", each.page)
+
+
+@in_a_browser
+@pytest.mark.parametrize("width", [NARROW, WIDE])
+def test_the_page_fits_the_screen_with_everything_unfolded(held: Told, broken: Told, width: int, seen: Show) -> None:
+    async def look(page: Page) -> None:
+        await page.look(width=width)
+        for each in (held, broken):
+            await page.visit(each.files.html.as_uri())
+            await page.says("document.querySelectorAll('details').forEach(each => { each.open = true })")
+            assert await page.says("document.documentElement.scrollWidth") <= width
+
+    seen(look)
+
+
+@in_a_browser
+def test_the_page_is_dark_where_dark_is_preferred(broken: Told, seen: Show) -> None:
+    async def brightness(page: Page, scheme: str) -> list[int]:
+        await page.look(width=WIDE, scheme=scheme)
+        await page.visit(broken.files.html.as_uri())
+        style = "getComputedStyle(document.documentElement)"
+        colours = await page.says(f"[{style}.backgroundColor, {style}.color]")
+        return [sum(map(int, re.findall(r"\d+", colour)[:3])) // 3 for colour in colours]
+
+    async def look(page: Page) -> None:
+        ground, text = await brightness(page, "light")
+        assert (ground > BRIGHT, text < DARK) == (True, True)
+        ground, text = await brightness(page, "dark")
+        assert (ground < DARK, text > BRIGHT) == (True, True)
+
+    seen(look)
+
+
+@in_a_browser
+def test_the_failure_is_reached_by_keyboard_alone(broken: Told, seen: Show) -> None:
+    async def look(page: Page) -> None:
+        await page.look(width=WIDE)
+        await page.visit(broken.files.html.as_uri())
         await page.press("Tab")
-        found = {
-            "first": await page.says(focused),
-            "left": await page.says("document.activeElement.getBoundingClientRect().left"),
-            "outline": await page.says("getComputedStyle(document.activeElement).outlineStyle"),
-        }
+        assert await page.says("document.activeElement.textContent") == "Skip to the failure"
         await page.press("Enter")
-        found["after"] = await page.says("document.activeElement.id")
-        for _ in range(200):
-            await page.press("Tab")
-            if await page.says("document.activeElement.tagName") == "SUMMARY":
-                break
-        before = await page.says("document.activeElement.parentElement.open")
-        await page.press("Enter")
-        found["toggled"] = before != await page.says("document.activeElement.parentElement.open")
-        return found
+        assert await page.says("document.activeElement.id") == "main"
 
-    found = browse(tmp_path, see)
-    assert found["first"] == "Skip to the failure"
-    assert found["left"] >= 0
-    assert found["outline"] == "solid"
-    assert found["after"] == "main"
-    assert found["toggled"]
+    seen(look)
 
 
-def test_a_screen_reader_finds_landmarks_headings_tables_and_the_names_of_pictures(told: Told, tmp_path: Path) -> None:
-    async def see(page: Page) -> list[dict[str, Any]]:
-        await page.look(width=1280)
-        await page.visit(told.failing.as_uri())
-        await page.says("document.querySelectorAll('details').forEach(each => each.open = true)")
-        nodes = (await page.call("Accessibility.getFullAXTree"))["nodes"]
-        return [node for node in nodes if not node.get("ignored")]
-
-    nodes = browse(tmp_path, see)
-    names: dict[str, list[str]] = {}
-    for node in nodes:
-        names.setdefault(node["role"]["value"], []).append(str(node.get("name", {}).get("value", "")))
-    assert {"banner", "navigation", "main", "contentinfo", "region", "heading", "table", "columnheader"} <= set(names)
-    pictures = names.get("image", []) + names.get("img", [])
-    assert pictures
-    assert all(name.startswith("Causal timeline of") for name in pictures)
-    assert "Why it failed" in names["heading"]
-
-
-def test_a_page_can_be_printed(told: Told, tmp_path: Path) -> None:
-    async def see(page: Page) -> str:
-        await page.visit(told.failing.as_uri())
-        return str((await page.call("Page.printToPDF"))["data"])
-
-    assert len(browse(tmp_path, see)) > 10_000
-
-
-@pytest.mark.usefixtures("told")
-def test_no_secret_of_the_sandbox_is_in_any_file_of_a_report(user: User) -> None:
-    folder = user.folder / NAME
-    files = [path for path in (folder / "reports").iterdir() if path.is_file()]
-    assert len(files) == 9
-    secrets = [path.read_text().strip() for path in (folder / "secrets").iterdir()]
-    assert secrets
-    scrubber = Scrubber.of(folder)
-    for path in files:
-        text = path.read_text()
-        assert not [secret for secret in secrets if secret in text], path
-        assert scrubber.scrub(text) == text or path.suffix == ".html", path
-        assert "PRIVATE KEY" not in text
-
-
-def test_the_newest_report_is_found_again_and_kept_with_the_diagnostics(told: Told, user: User) -> None:
-    newest = user.ok("report", "--name", NAME)
-    assert newest["report"] == str(told.kills)
-    assert user.ok("report", "core-self-heal", "--name", NAME)["report"] == str(told.failing)
-    assert len(user.ok("report", "--all", "--name", NAME)["reports"]) == 3
-    kept = sandboxes.diagnose(NAME) / "report.html"
-    assert kept.read_bytes() == told.kills.read_bytes()
+def text_of(page: str) -> str:
+    """Give what a reader sees of a page's text, on one line."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<style>.*?</style>", "", page))).split())
