@@ -241,6 +241,7 @@ def test_the_sandbox_ends_with_its_starter_until_the_lease_is_kept(idle_box: Box
     lease.drop()
     wait_gone(supervisor)
     assert not process.alive
+    idle_box.wait_none_left()
 
 
 def test_a_starter_that_is_killed_leaves_nothing_behind(idle_box: Box) -> None:
@@ -269,6 +270,7 @@ def test_a_supervisor_that_can_not_start_says_why(idle_box: Box) -> None:
     with pytest.raises(ConditionFailedError, match="the supervisor to start: can't come true") as caught:
         idle_box.client.start(idle_box.run_id)
     assert "Is a directory" in caught.value.why
+    idle_box.wait_none_left()
 
 
 def test_a_damaged_record_is_no_supervisor_and_the_mark_finds_all_the_same(box: Box) -> None:
