@@ -1,4 +1,4 @@
-"""What this machine has and lacks for each engine, by looking. Adding a check = one function in ``CHECKS``."""
+"""What this machine has and lacks for each engine, by looking.
 
 Adding a check = adding one function and one entry to ``CHECKS``.
 """

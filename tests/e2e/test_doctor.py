@@ -8,7 +8,7 @@ from tests.e2e.support import User
 def test_the_doctor_says_that_the_embedded_engine_works_here_and_what_it_looked_at(user: User) -> None:
     said = user.ok("doctor", "--engine", "embedded")
     assert said["engines"] == {"embedded": True}
-    assert {each["name"] for each in said["checks"]} >= {"python", "git", "disk", "memory"}
+    assert {each["name"] for each in said["checks"]} >= {"Python", "Git", "cache", "state", "memory"}
     assert all(each["seen"] for each in said["checks"])
 
 
@@ -18,6 +18,6 @@ def test_without_docker_the_doctor_says_what_is_missing_for_kind_and_ends_with_3
     assert outcome.code == 3, outcome
     said = outcome.data()
     assert said["engines"]["kind"] is False
-    docker = next(each for each in said["checks"] if each["name"] == "docker")
+    docker = next(each for each in said["checks"] if each["name"] == "Docker")
     assert (docker["status"], bool(docker["seen"]), bool(docker["next"])) == ("wrong", True, True)
     assert "Traceback" not in outcome.stderr
