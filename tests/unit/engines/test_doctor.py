@@ -6,84 +6,142 @@ from pathlib import Path
 import pytest
 
 from sandbox.containers.described import DaemonInfo
-from sandbox.core.errors import UnavailableError
-from sandbox.engines.doctor import CHECKS, Daemon, Finding, Host, Status, examine, works
-from sandbox.engines.sandboxes import ENGINES
+from sandbox.core.errors import SandboxError, UnavailableError, UsageError
+from sandbox.engines import sandboxes
+from sandbox.engines.doctor import CHECKS, Daemon, Finding, Host, Seen, Status, examine, works
 
-ABSENT = UnavailableError("Docker does not answer", why="no such file", hint="start it")
+ORDINARY = DaemonInfo(version="28.0", cgroup_version=2, rootless=False, root="/var/lib/docker")
+STOPPED = UnavailableError("Docker does not answer", why="refused", hint="start it")
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Host:
-    """A machine on which everything is well."""
-    proc = tmp_path / "proc"
-    for path, text in {
-        "self/limits": "Limit Soft Hard Units\nMax open files            1024 1048576 files\n",
+def proc(tmp_path: Path) -> Path:
+    """Give what the kernel of an ordinary host says."""
+    folder = tmp_path / "proc"
+    files = {
+        "self/limits": "Limit Soft Hard Units\nMax open files            1024            1048576         files\n",
         "self/status": "CapBnd:\t000001ffffffffff\n",
-        "meminfo": "MemTotal: 99999999 kB\nMemAvailable: 16777216 kB\n",
-        "sys/fs/inotify/max_user_instances": "8192\n",
+        "meminfo": "MemTotal: 33554432 kB\nMemAvailable: 16777216 kB\n",
+        "sys/fs/inotify/max_user_instances": "1024\n",
         "sys/fs/inotify/max_user_watches": "1048576\n",
-    }.items():
-        (proc / path).parent.mkdir(parents=True, exist_ok=True)
-        (proc / path).write_text(text)
-    daemon = Daemon(DaemonInfo(version="28", cgroup_version=2, rootless=False, root="/var/lib/docker"))
-    return Host(cache=tmp_path, state=tmp_path, git="git version 2.39.5", daemon=daemon, proc=proc)
+    }
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    return folder
 
 
-def of(found: list[Finding], name: str) -> Finding:
-    return next(each for each in found if each.check.name == name)
+@pytest.fixture
+def host(proc: Path, tmp_path: Path) -> Host:
+    """Give a host with all that is needed."""
+    gpg = tmp_path / "gpg"
+    gpg.write_text("")
+    gpg.chmod(0o755)
+    return Host(tmp_path, tmp_path, "git version 2.50", Daemon(ORDINARY), proc=proc, gpg_path=str(tmp_path))
 
 
-def test_where_everything_is_well_both_engines_work(host: Host) -> None:
-    found = examine(host)
-    assert all(works(engine, found) for engine in ENGINES)
-    assert {each.seen.status for each in found} <= {Status.OK, Status.WARNING}
+def seen(host: Host, name: str, engine: str = "kind") -> Seen:
+    """Give what one check says of a host."""
+    (found,) = [each for each in examine(host, [engine]) if each.check.name == name]
+    return found.seen
 
 
-def test_only_what_matters_to_an_engine_is_looked_at(host: Host) -> None:
-    assert all("embedded" in each.check.engines for each in examine(host, ["embedded"]))
-    assert {engine for check in CHECKS for engine in check.engines} == set(ENGINES)
+def verdicts(findings: list[Finding]) -> dict[str, bool]:
+    return {engine: works(engine, findings) for engine in sandboxes.ENGINES}
 
 
-def test_without_docker_the_embedded_engine_works_and_kind_does_not(host: Host) -> None:
-    found = examine(replace(host, daemon=ABSENT))
-    assert works("embedded", found)
-    assert not works("kind", found)
-    seen = of(found, "Docker").seen
-    assert (seen.status, "no such file" in seen.seen, seen.next) == (Status.WRONG, True, "start it")
+def test_both_engines_work_on_a_host_with_all_that_they_need(host: Host) -> None:
+    assert verdicts(examine(host)) == {"embedded": True, "kind": True}
 
 
-def test_images_that_are_missing_and_can_not_be_made_are_wrong(host: Host) -> None:
-    assert isinstance(host.daemon, Daemon)
-    without = replace(host, daemon=replace(host.daemon, missing=["gitops-sandbox/node:1"]))
-    assert works("kind", examine(without))
-    unable = UnavailableError("they can't be assembled", why="this is an ordinary user", hint="once as root")
-    found = examine(replace(without, unbakeable=unable))
-    assert not works("kind", found)
-    assert of(found, "images").seen.next == "once as root"
+def test_every_check_is_for_engines_that_there_are() -> None:
+    assert {engine for check in CHECKS for engine in check.engines} == set(sandboxes.ENGINES)
 
 
-@pytest.mark.parametrize(("instances", "status"), [(8192, Status.OK), (128, Status.WARNING)])
-def test_few_file_watches_say_how_to_have_more(host: Host, instances: int, status: Status) -> None:
-    (host.proc / "sys/fs/inotify/max_user_instances").write_text(f"{instances}\n")
-    seen = of(examine(host), "inotify").seen
-    assert seen.status is status
-    assert bool(seen.next) == (status is not Status.OK)
+def test_only_what_matters_to_an_engine_is_looked_at_for_it(host: Host) -> None:
+    assert "Docker" not in {found.check.name for found in examine(host, ["embedded"])}
 
 
-def test_little_memory_is_a_warning(host: Host) -> None:
-    (host.proc / "meminfo").write_text("MemAvailable: 524288 kB\n")
-    seen = of(examine(host), "memory").seen
-    assert (seen.status, seen.seen) == (Status.WARNING, "0.5 GiB are available")
+def test_a_stopped_daemon_stops_kind_alone_and_its_error_says_how_to_mend_it(host: Host) -> None:
+    without = replace(host, daemon=STOPPED)
+    assert seen(without, "Docker") == Seen(Status.WRONG, "Docker does not answer: refused", "start it")
+    assert verdicts(examine(without)) == {"embedded": True, "kind": False}
 
 
-def test_what_a_kernel_does_not_tell_is_no_reason_to_stop(host: Host) -> None:
-    (host.proc / "sys/fs/inotify/max_user_watches").unlink()
-    assert works("kind", examine(host))
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"python": (3, 10, 4)}, "Python"),
+        ({"git": UnavailableError("can't run git")}, "Git"),
+        ({"cache": UnavailableError("there is no home folder")}, "cache"),
+        ({"state": UnavailableError("there is no home folder")}, "state"),
+    ],
+)
+def test_what_every_engine_needs_stops_them_all(host: Host, changes: dict[str, object], name: str) -> None:
+    lacking = replace(host, **changes)  # type: ignore[arg-type]  # one field of several types
+    assert seen(lacking, name).status is Status.WRONG
+    assert verdicts(examine(lacking)) == {"embedded": False, "kind": False}
 
 
-def test_an_old_python_and_a_missing_git_are_wrong_for_both(host: Host) -> None:
-    for poor in (replace(host, python=(3, 10, 2)), replace(host, git=UnavailableError("can't run git"))):
-        found = examine(poor)
-        assert not works("embedded", found)
-        assert not works("kind", found)
+@pytest.mark.parametrize(("instances", "status"), [("512", Status.OK), ("128", Status.WARNING), ("16", Status.WRONG)])
+def test_few_inotify_instances_are_told_with_the_command_that_gives_more(
+    host: Host, proc: Path, instances: str, status: Status
+) -> None:
+    (proc / "sys/fs/inotify/max_user_instances").write_text(f"{instances}\n")
+    found = seen(host, "inotify")
+    assert found.status is status
+    assert ("sysctl" in found.next) == (status is not Status.OK)
+
+
+def test_the_hard_limit_of_open_files_counts(host: Host, proc: Path) -> None:
+    (proc / "self/limits").write_text("Max open files            256                  1024                 files\n")
+    assert seen(host, "open files").status is Status.WARNING
+
+
+def test_no_limit_of_open_files_is_enough(host: Host, proc: Path) -> None:
+    (proc / "self/limits").write_text("Max open files            unlimited            unlimited            files\n")
+    assert seen(host, "open files").status is Status.OK
+
+
+def test_memory_that_is_enough_for_processes_may_be_too_little_for_a_cluster(host: Host, proc: Path) -> None:
+    (proc / "meminfo").write_text("MemAvailable: 2097152 kB\n")
+    assert seen(host, "memory", "embedded").status is Status.OK
+    assert seen(host, "memory", "kind").status is Status.WARNING
+
+
+def test_a_host_without_gpg_is_told_what_it_goes_without(host: Host, tmp_path: Path) -> None:
+    found = seen(replace(host, gpg_path=str(tmp_path / "nowhere")), "gpg", "embedded")
+    assert found.status is Status.WARNING
+    assert "signatures" in found.seen
+
+
+def test_what_is_unlike_an_ordinary_host_is_named(host: Host, proc: Path) -> None:
+    (proc / "self/status").write_text("CapBnd:\t000001fffeffffff\n")
+    found = seen(replace(host, daemon=Daemon(replace(ORDINARY, cgroup_version=1))), "containers")
+    assert found.status is Status.WARNING
+    assert "cgroup v1" in found.seen
+    assert "CAP_SYS_RESOURCE" in found.seen
+
+
+@pytest.mark.parametrize(
+    ("unbakeable", "status"), [(None, Status.WARNING), (UnavailableError("can't", hint="as root"), Status.WRONG)]
+)
+def test_missing_images_are_wrong_only_where_they_cannot_be_made(
+    host: Host, unbakeable: SandboxError | None, status: Status
+) -> None:
+    found = seen(replace(host, daemon=Daemon(ORDINARY, ["node:1"]), unbakeable=unbakeable), "images")
+    assert found.status is status
+    assert "node:1" in found.seen
+
+
+def test_a_damaged_sandbox_is_named_and_stops_no_engine(host: Host) -> None:
+    damaged = replace(host, damaged=[UsageError("sandbox.json is damaged", hint="down --name old")])
+    assert seen(damaged, "sandboxes") == Seen(Status.WARNING, "sandbox.json is damaged", "down --name old")
+    assert verdicts(examine(damaged)) == {"embedded": True, "kind": True}
+
+
+def test_a_kernel_that_does_not_tell_is_no_reason_to_stop(host: Host, tmp_path: Path) -> None:
+    silent = replace(host, proc=tmp_path / "elsewhere")
+    assert seen(silent, "inotify").status is Status.WARNING
+    assert verdicts(examine(silent))["embedded"]
