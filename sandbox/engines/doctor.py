@@ -191,7 +191,11 @@ def _inotify(host: Host) -> Seen:
         return Seen(Status.OK, seen)
     few = instances < _FEWEST_INSTANCES or watches < _FEWEST_WATCHES
     mend = f"sudo sysctl fs.inotify.max_user_instances={_INSTANCES} fs.inotify.max_user_watches={_WATCHES}"
-    return Seen(Status.WRONG, seen, mend) if few else Seen(Status.WARNING, f"{seen}, which several clusters may use up", mend)
+    return (
+        Seen(Status.WRONG, seen, mend)
+        if few
+        else Seen(Status.WARNING, f"{seen}, which several clusters may use up", mend)
+    )
 
 
 def _memory(wanted: float) -> Callable[[Host], Seen]:
