@@ -1,36 +1,42 @@
-"""The report of a telling: what it says of a story that held and of one that did not, and how a browser shows it."""
+"""The report of a real telling, in a real browser: read, narrow, dark, by keyboard, on paper, and alone."""
 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
+import itertools
 import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.cli.output import Output
-from sandbox.cli.reports import tell_and_report
+from sandbox.cli.reports import tell_and_report, write_kill_table
 from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
 from sandbox.engines.access import Access
 from sandbox.gitops.story import Sabotage, Story, story
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
+from sandbox.report.findings import KilledSabotage
+from sandbox.report.scrubbing import Scrubber
 from sandbox.report.writing import ReportFiles
 from scenarios import catalogue
-from scenarios.core import first_deployment, scaled_by_hand
+from scenarios.core import first_deployment, release, scaled_by_hand
 from tests.e2e.browser import PROGRAM, Page, opened
 from tests.e2e.support import User, leaks
+from tests.unit.report.samples import PageReader
 
 SABOTAGE = next(each for each in catalogue()["core"].sabotages if each.name == "self-heal-off-scale")
-NARROW, WIDE = 390, 1100
-DARK, BRIGHT = 60, 200
+NAME = "report"
+NARROW, WIDE = 390, 1280
+READABLE = 4.5
+"""The least contrast of WCAG 2.2, level AA."""
 BROWSER_SECONDS = 60.0
 
 pytestmark = pytest.mark.timeout(300)
@@ -43,6 +49,7 @@ Show = Callable[[Callable[[Page], Awaitable[None]]], None]
 def drift(world: World) -> None:
     """A Deployment that was scaled by hand is scaled back."""
     first_deployment(world)
+    release(world)
     scaled_by_hand(world, world.environment.head)
 
 
@@ -53,9 +60,11 @@ class Told:
     files: ReportFiles
 
     @property
-    def page(self) -> str:
-        """The HTML file's text."""
-        return self.files.html.read_text()
+    def text(self) -> str:
+        """What a reader sees of the HTML file, on one line."""
+        reader = PageReader(self.files.html.read_text())
+        assert reader.problems == []
+        return reader.text
 
     @property
     def data(self) -> dict[str, Any]:
@@ -80,7 +89,7 @@ def told(access: Access, one: Story, tenant: str, sabotage: Sabotage | None = No
 @pytest.fixture(scope="module")
 def access(user: User) -> Access:
     del user
-    return sandboxes.up("report", sandboxes.UpOptions(), Timeline())
+    return sandboxes.up(NAME, sandboxes.UpOptions(), Timeline())
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +100,19 @@ def held(access: Access) -> Told:
 @pytest.fixture(scope="module")
 def broken(access: Access) -> Told:
     return told(access, drift, "broken", SABOTAGE)
+
+
+@pytest.fixture(scope="module")
+def kills(access: Access, held: Told, broken: Told) -> Told:
+    del held
+    row = KilledSabotage(SABOTAGE.name, SABOTAGE.step, SABOTAGE.sentence, True, report=broken.files.html.name)  # noqa: FBT003
+    path = Path(write_kill_table(Output(as_json=True), access, drift, dt.datetime.now(dt.UTC), [row]))
+    return Told(ReportFiles.of(path.parent, path.stem))
+
+
+@pytest.fixture(scope="module")
+def pages(held: Told, broken: Told, kills: Told) -> list[str]:
+    return [each.files.html.as_uri() for each in (held, broken, kills)]
 
 
 @pytest.fixture
@@ -108,35 +130,49 @@ def seen(tmp_path: Path) -> Show:
 
 
 def test_the_page_says_what_was_not_met_and_what_was_seen_last_before_any_step(broken: Told) -> None:
-    failure, page = broken.data["failure"], text_of(broken.page)
+    failure, text = broken.data["failure"], broken.text
     assert failure["step"] == SABOTAGE.step
-    steps = page.index(broken.data["steps"][0]["name"], page.index("Skip to the failure"))
-    assert page.index(text_of(failure["wanted"])) < page.index(text_of(failure["last_seen"])) < steps
+    places = [
+        text.index(f"The condition that was not met (step {SABOTAGE.step}) {failure['wanted']}"),
+        text.index(f"The last thing seen {failure['last_seen']}"),
+        text.index("What happened in this step"),
+        text.index(broken.data["steps"][0]["sentence"]),
+    ]
+    assert places == sorted(places)
 
 
-def test_the_page_names_the_field_that_differs_and_both_of_its_values(broken: Told) -> None:
-    [difference] = broken.data["failure"]["differences"]
-    assert (difference["environment"], difference["field"], difference["lives"]) == ("dev", "spec.replicas", "5")
-    table = broken.page.partition("What Git renders and what lives</h3>")[2].partition("</table>")[0]
-    for part in ("dev", "spec.replicas", difference["git"], "5"):
-        assert f">{part}</td>" in table
-
-
-def test_the_page_names_the_setting_that_stands_in_the_way(broken: Told) -> None:
-    [blocker] = broken.data["failure"]["blockers"]
-    assert (blocker["kind"], "selfHeal is false" in blocker["why"]) == ("setting", True)
-    assert f"{blocker['kind']} {blocker['thing']} : {blocker['why']}" in text_of(broken.page)
-
-
-def test_the_page_says_that_the_failure_was_wished_for(broken: Told, held: Told) -> None:
-    assert f"sabotaged on purpose: {SABOTAGE.sentence}" in text_of(broken.page)
-    assert "sabotaged on purpose" not in held.page
+def test_the_page_names_what_differs_and_what_is_in_the_way(broken: Told) -> None:
+    for part in (
+        f"Did not hold: at step {SABOTAGE.step}",
+        "spec.syncPolicy.automated.selfHeal is false, Git says true",
+        "dev Deployment greeter spec.replicas 1 5",
+        f"This telling was sabotaged on purpose: {SABOTAGE.sentence}",
+        "Pods are played by KWOK",
+    ):
+        assert part in broken.text
 
 
 def test_a_story_that_held_has_no_failure_and_a_picture_for_each_step(held: Told) -> None:
     assert held.data["passed"]
-    assert "Why it failed" not in held.page
-    assert held.page.count("Causal timeline of") == 2 * len(held.data["steps"])
+    assert "Why it failed" not in held.text
+    assert "sabotaged on purpose" not in held.text
+    for step in held.data["steps"]:
+        assert f"Causal timeline of {step['sentence']}" in held.text
+
+
+def test_the_timeline_leads_from_the_commit_to_the_verdict_by_names(held: Told) -> None:
+    step = next(step for step in held.data["steps"] if step["name"] == "release")
+    happenings = {each["key"]: each for each in step["happenings"]}
+    places = {key: place for place, key in enumerate(happenings)}
+    assert all(places[each["cause"]] < places[key] for key, each in happenings.items() if each["cause"] in places)
+    healthy = next(each for each in reversed(happenings.values()) if each["lane"] == "Health")
+    chain = []
+    while healthy:
+        chain.append(healthy["lane"])
+        healthy = happenings.get(healthy["cause"], {})
+    # What lies before the commit depends on the story; from there each is caused by a name of the one before.
+    lanes = [lane for place, lane in enumerate(chain) if chain[place - 1 : place] != [lane]]
+    assert lanes[lanes.index("Sync") :][:4] == ["Sync", "Render", "Webhook", "Git"], lanes
 
 
 def test_the_scaling_is_told_as_the_cause_of_the_sync_that_undoes_it(held: Told) -> None:
@@ -161,77 +197,139 @@ def test_junit_has_a_case_for_each_step_and_the_failure_where_it_was(held: Told,
     assert "spec.replicas" in (failure.text or "")
 
 
-def test_no_file_holds_a_secret_and_nobody_else_can_read_it(access: Access, held: Told, broken: Told) -> None:
-    files = [*held.files, *broken.files]
+def test_no_file_holds_a_secret_and_nobody_else_can_read_it(
+    access: Access, held: Told, broken: Told, kills: Told
+) -> None:
+    files = [*held.files, *broken.files, *kills.files]
     assert not leaks(access.folder, {path.name: path.read_bytes() for path in files})
     assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    scrubber = Scrubber.of(access.folder)
+    for path in files:
+        text = path.read_text()
+        # What is escaped for HTML may look like an account in a URL.
+        assert scrubber.scrub(text) == text or path.suffix == ".html", path
+        assert "PRIVATE KEY" not in text
+
+
+def test_the_newest_report_is_found_again_and_kept_with_the_diagnostics(
+    user: User, held: Told, broken: Told, kills: Told
+) -> None:
+    assert user.ok("report", "--name", NAME)["report"] == str(kills.files.html)
+    assert user.ok("report", "drift-self-heal", "--name", NAME)["report"] == str(broken.files.html)
+    listed = user.ok("report", "--all", "--name", NAME)["reports"]
+    assert {each["report"] for each in listed} == {str(each.files.html) for each in (held, broken, kills)}
+    assert (sandboxes.diagnose(NAME) / "report.html").read_bytes() == kills.files.html.read_bytes()
 
 
 @in_a_browser
-def test_a_browser_that_opens_the_page_asks_for_nothing_else(held: Told, broken: Told, seen: Show) -> None:
-    urls = [each.files.html.as_uri() for each in (held, broken)]
-
+def test_a_page_asks_for_nothing_but_itself_and_its_policy_would_not_let_it(pages: list[str], seen: Show) -> None:
     async def look(page: Page) -> None:
-        for url in urls:
+        for url in pages:
             await page.visit(url)
-        assert page.requested == urls
-        assert page.complaints == []
-        # The policy itself, and not only that there was nothing to ask for.
-        await page.says("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/'}))")
-        await page.visit(urls[0])
-        assert any("Content Security Policy" in each for each in page.complaints), page.complaints
+        assert (page.requested, page.complaints) == (pages, [])
+        await page.says("document.body.append(Object.assign(new Image(), {src: 'http://127.0.0.1:9/x.png'}))")
+        # What the browser has to say of it comes before that of the next page.
+        await page.visit(pages[0])
+        assert any("Content Security Policy" in said and "x.png" in said for said in page.complaints), page.complaints
 
     seen(look)
-    for each in (held, broken):
-        links = re.findall(r"<[^>]*\s(?:src|href)\s*=\s*[\"']?([^\"'\s>]*)", each.page)
-        assert links
-        assert all(link.startswith("#") for link in links)
+
+
+def test_a_page_leads_nowhere_but_to_its_own_parts_and_to_the_reports_beside_it(
+    held: Told, broken: Told, kills: Told
+) -> None:
+    for each in (held, broken, kills):
+        links = PageReader(each.files.html.read_text()).links
+        assert {link for link in links if not link.startswith("#")} <= {broken.files.html.name}
 
 
 @in_a_browser
-@pytest.mark.parametrize("width", [NARROW, WIDE])
-def test_the_page_fits_the_screen_with_everything_unfolded(held: Told, broken: Told, width: int, seen: Show) -> None:
+def test_a_page_fits_its_screen_and_can_be_read_in_light_and_dark(pages: list[str], seen: Show) -> None:
     async def look(page: Page) -> None:
-        await page.look(width=width)
-        for each in (held, broken):
-            await page.visit(each.files.html.as_uri())
+        grounds = {}
+        for url, width, scheme in itertools.product(pages, (NARROW, WIDE), ("light", "dark")):
+            await page.look(width=width, scheme=scheme)
+            await page.visit(url)
             await page.says("document.querySelectorAll('details').forEach(each => { each.open = true })")
-            assert await page.says("document.documentElement.scrollWidth") <= width
+            across, inner = await page.says("[document.documentElement.scrollWidth, innerWidth]")
+            assert (inner, across <= width) == (width, True), f"{url} is {across} wide on a screen of {width}"
+            (_, ground), *colours = await page.says(COLOURS)
+            poor = [(name, colour) for name, colour in colours if contrast(colour, ground) < READABLE]
+            assert not poor, f"{url} in {scheme}: {poor} on {ground}"
+            grounds[scheme] = ground
+        white, black = "rgb(255, 255, 255)", "rgb(0, 0, 0)"
+        assert contrast(grounds["light"], black) > contrast(grounds["light"], white)
+        assert contrast(grounds["dark"], white) > contrast(grounds["dark"], black)
 
     seen(look)
 
 
+COLOURS = """(() => {
+  const ground = ['ground', getComputedStyle(document.documentElement).backgroundColor];
+  const parts = ['body', '.quiet', 'a', '.good', '.bad', '.state', 'dt', 'caption'];
+  const found = parts.map(part => [part, document.querySelector(part)]).filter(each => each[1]);
+  return [ground, ...found.map(each => [each[0], getComputedStyle(each[1]).color])];
+})()"""
+
+
+def contrast(one: str, other: str) -> float:
+    """Give the contrast of two colours (WCAG 2.2, "contrast ratio")."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    bright, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (bright + 0.05) / (dark + 0.05)
+
+
 @in_a_browser
-def test_the_page_is_dark_where_dark_is_preferred(broken: Told, seen: Show) -> None:
-    async def brightness(page: Page, scheme: str) -> list[int]:
-        await page.look(width=WIDE, scheme=scheme)
-        await page.visit(broken.files.html.as_uri())
-        style = "getComputedStyle(document.documentElement)"
-        colours = await page.says(f"[{style}.backgroundColor, {style}.color]")
-        return [sum(map(int, re.findall(r"\d+", colour)[:3])) // 3 for colour in colours]
-
-    async def look(page: Page) -> None:
-        ground, text = await brightness(page, "light")
-        assert (ground > BRIGHT, text < DARK) == (True, True)
-        ground, text = await brightness(page, "dark")
-        assert (ground < DARK, text > BRIGHT) == (True, True)
-
-    seen(look)
-
-
-@in_a_browser
-def test_the_failure_is_reached_by_keyboard_alone(broken: Told, seen: Show) -> None:
+def test_a_page_can_be_used_by_keyboard_alone(broken: Told, seen: Show) -> None:
     async def look(page: Page) -> None:
         await page.look(width=WIDE)
         await page.visit(broken.files.html.as_uri())
         await page.press("Tab")
-        assert await page.says("document.activeElement.textContent") == "Skip to the failure"
+        assert await page.says("document.activeElement.textContent.trim()") == "Skip to the failure"
+        assert await page.says("document.activeElement.getBoundingClientRect().left") >= 0
+        assert await page.says("getComputedStyle(document.activeElement).outlineStyle") == "solid"
         await page.press("Enter")
         assert await page.says("document.activeElement.id") == "main"
+        for _ in range(200):
+            await page.press("Tab")
+            if await page.says("document.activeElement.tagName") == "SUMMARY":
+                break
+        before = await page.says("document.activeElement.parentElement.open")
+        await page.press("Enter")
+        assert await page.says("document.activeElement.parentElement.open") is not before
 
     seen(look)
 
 
-def text_of(page: str) -> str:
-    """Give what a reader sees of a page's text, on one line."""
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<style>.*?</style>", "", page))).split())
+@in_a_browser
+def test_a_screen_reader_finds_landmarks_headings_tables_and_the_names_of_pictures(broken: Told, seen: Show) -> None:
+    async def look(page: Page) -> None:
+        await page.look(width=WIDE)
+        await page.visit(broken.files.html.as_uri())
+        await page.says("document.querySelectorAll('details').forEach(each => { each.open = true })")
+        names: dict[str, list[str]] = {}
+        for node in (await page.call("Accessibility.getFullAXTree"))["nodes"]:
+            if not node.get("ignored"):
+                names.setdefault(node["role"]["value"], []).append(str(node.get("name", {}).get("value", "")))
+        landmarks = {"banner", "navigation", "main", "contentinfo", "region"}
+        assert landmarks | {"heading", "table", "columnheader"} <= set(names)
+        pictures = names.get("image", []) + names.get("img", [])
+        assert pictures
+        assert all(name.startswith("Causal timeline of") for name in pictures)
+        assert "Why it failed" in names["heading"]
+
+    seen(look)
+
+
+@in_a_browser
+def test_a_page_can_be_printed(broken: Told, seen: Show) -> None:
+    async def look(page: Page) -> None:
+        await page.visit(broken.files.html.as_uri())
+        assert len((await page.call("Page.printToPDF"))["data"]) > 10_000
+
+    seen(look)
