@@ -156,7 +156,7 @@ class Docker:
             self._client.containers.get(name).remove(force=True, v=True)
 
     def remove_owned(self, owner: Owner) -> list[str]:
-        """Remove all containers, then all networks and volumes, that carry the owner's labels, and name them.
+        """Remove all containers, then all networks, volumes and images, that carry the owner's labels, and name them.
 
         Raises:
             UnavailableError: Something can't be removed.
@@ -171,6 +171,11 @@ class Docker:
                     with contextlib.suppress(NotFound):
                         each.remove()
                     removed.append(each.name)
+            # Without a name too: a build that was broken off has given none yet.
+            for image in self._client.images.list(filters=_filters(owner)):
+                with contextlib.suppress(ImageNotFound):
+                    self._client.images.remove(image.id, force=True)
+                removed.append(image.id)
         return removed
 
     def execute(self, name: str, argv: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from sandbox.components.argocd_in_cluster import ArgocdInCluster, ArgocdSettings
 from sandbox.components.base import Component
 from sandbox.components.ci_runner import CiRunner
 from sandbox.components.container import end_making, network_name
-from sandbox.components.kind_cluster import KindCluster, NodeRegistry, finished, node_image
+from sandbox.components.kind_cluster import KindCluster, NodeRegistry, finished
 from sandbox.components.node_pods import NodePods
 from sandbox.components.pki import argocd_pki
 from sandbox.components.registry_container import ImageMirror, RegistryContainer, RegistryReader
@@ -136,7 +136,6 @@ class Kind(Engine):
             if not finished(folder):
                 # What a killed program had asked the daemon for may come into being only now.
                 _remove_until_quiet(docker, owner, deadline)
-            docker.remove_image(node_image(run_id))
 
 
 def _remove_until_quiet(docker: Docker, owner: Owner, deadline: Deadline) -> None:
