@@ -73,7 +73,7 @@ def check_can_bootstrap() -> None:
         raise UnavailableError(
             what,
             why="making a Debian file system takes root, and this is an ordinary user",
-            hint="once as root, then as this user: sudo ./inv tools; or do without: --engine embedded",
+            hint="once as root, since Docker keeps them: sudo ./inv demo --engine kind --down; or: --engine embedded",
         )
     like = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
     if not any(name in f"{like.get('ID', '')} {like.get('ID_LIKE', '')}" for name in _DEBIAN):

@@ -41,7 +41,7 @@ class Kind(Engine):
 
     name = "kind"
     summary = "a real cluster in containers; needs Docker"
-    capabilities = frozenset({"cluster", "argocd", "git", "registry", "pipeline", "containers", "network", "docker"})
+    capabilities = frozenset({"cluster", "argocd", "git", "registry", "pipeline", "containers", "docker"})
     tools = (
         "kind",
         "kubectl",
