@@ -50,14 +50,19 @@ def kept(status: dict[str, Any], name: str) -> bool:
     return kubectl(status, "get", "configmap", name, "--ignore-not-found", "--output", "name") != ""
 
 
-def own_pods(status: dict[str, Any]) -> set[str]:
-    """Give the pods that the sandbox itself is made of; those of stories come and go."""
+def own_workloads(status: dict[str, Any]) -> set[str]:
+    """Give the owners of the pods that the sandbox is made of: a ReplicaSet that replaces a pod stays the same."""
     pods = [
         pod
         for namespace in ("kube-system", "argocd")
         for pod in json.loads(kubectl(status, "--namespace", namespace, "get", "pods", "--output", "json"))["items"]
     ]
-    return {pod["metadata"]["uid"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+    return {
+        owner["uid"]
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"]
+        for owner in pod["metadata"].get("ownerReferences", ())
+    }
 
 
 def push_layer(status: dict[str, Any], content: bytes) -> str:
@@ -118,7 +123,7 @@ def test_a_cluster_that_is_deleted_by_kind_itself_is_missed_and_made_anew(
 
 def test_containers_that_were_all_stopped_are_started_again_as_they_were(user: User, standing: dict[str, Any]) -> None:
     keep(standing, "kept-over-the-stop")
-    before = own_pods(standing)
+    before = own_workloads(standing)
     docker("stop", *ids(standing).values())
     seen = user.status(NAME)
     assert {component(seen, name)["state"] for name in ids(standing)} == {"stopped"}
@@ -126,7 +131,7 @@ def test_containers_that_were_all_stopped_are_started_again_as_they_were(user: U
     assert again["state"] == "up"
     assert ids(again) == ids(standing)
     assert kept(again, "kept-over-the-stop")
-    assert own_pods(again) == before
+    assert own_workloads(again) == before
     assert executed(node(), "crictl", "ps", "--quiet").strip()
 
 
