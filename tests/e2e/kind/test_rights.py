@@ -101,8 +101,9 @@ def test_what_the_node_shows_to_the_registry_can_not_push(standing: dict[str, An
 def test_the_cluster_holds_no_secret_of_ci(standing: dict[str, Any]) -> None:
     kinds = "secrets,configmaps,pods,deployments,statefulsets"
     folders = ("etc", "root", "home", "kind", "var/lib/kubelet")
-    # A log that grows meanwhile is no failure.
-    packed = 'tar --create --one-file-system --directory=/ "$@" 2>/dev/null || test $? = 1'
+    # The images were there before the sandbox, and no credential is as large as a program. A log may grow meanwhile.
+    small = 'find "$@" -xdev -path kind/images -prune -o -type f -size -1024k -print0'
+    packed = f"cd /; {small} | tar --create --null --files-from=- || test $? = 1"
     found = {
         "objects": kubectl(standing, "get", kinds, "--all-namespaces", "--output", "yaml").encode(),
         "files": executed(node(), "sh", "-c", packed, "sh", *folders).encode(),
