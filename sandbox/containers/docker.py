@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import io
-import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, Self
 
 import docker
 import requests
+from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
 from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
 
 from sandbox.containers.described import Container, ContainerOptions, DaemonInfo, Image, Owner
-from sandbox.containers.unreachable import mend, root_cause
+from sandbox.containers.packing import packed
+from sandbox.containers.unreachable import check_listens, mend, root_cause
 from sandbox.core.errors import UnavailableError
 
 __all__ = ["Docker", "connect"]
@@ -34,6 +35,8 @@ def connect() -> Docker:
         UnavailableError: No daemon answers there; says whether it is absent, stopped, or not for this user.
     """
     with _our_errors("Docker does not answer"):
+        with contextlib.closing(docker.from_env(version=DEFAULT_DOCKER_API_VERSION)) as unused:
+            check_listens(unused.api.get_adapter(unused.api.base_url))
         door = Docker(docker.from_env(timeout=_SECONDS))
         door.info()
         return door
@@ -212,7 +215,7 @@ class Docker:
             UnavailableError: There is no such container, or they can't be written.
         """
         with _our_errors(f"can't write into container {name}"):
-            self._client.containers.get(name).put_archive("/", _archive(files, mode))
+            self._client.containers.get(name).put_archive("/", packed(files, mode))
 
     def logs(self, name: str, *, lines: int = 200) -> str:
         """Give the last lines that a container wrote; nothing when there is no such container.
@@ -330,7 +333,7 @@ class Docker:
         """
         with _our_errors(f"can't build image {tag}"):
             self._client.images.build(
-                fileobj=io.BytesIO(_archive(context, 0o755)),
+                fileobj=io.BytesIO(packed(context, 0o755)),
                 custom_context=True,
                 tag=tag,
                 rm=True,
@@ -374,17 +377,6 @@ def _container(found: Any) -> Container:
         addresses={name: network["IPAddress"] for name, network in networks.items() if network.get("IPAddress")},
         started=attributes["State"].get("StartedAt", ""),
     )
-
-
-def _archive(files: Mapping[str, bytes], mode: int) -> bytes:
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name.lstrip("/"))
-            member.size = len(content)
-            member.mode = mode
-            tar.addfile(member, io.BytesIO(content))
-    return packed.getvalue()
 
 
 @contextlib.contextmanager

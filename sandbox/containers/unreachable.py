@@ -4,8 +4,29 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 
-__all__ = ["mend", "root_cause"]
+__all__ = ["check_listens", "mend", "root_cause"]
+
+_SECONDS = 10.0
+
+
+def check_listens(adapter: object) -> None:
+    """Connect to the socket that the SDK is about to use, and hang up; nothing happens where it uses TCP.
+
+    The SDK leaves a socket that could not connect to the garbage collector, which complains of it.
+
+    Args:
+        adapter: The SDK's own, which knows the path.
+
+    Raises:
+        OSError: Nobody listens there, or not to this user.
+    """
+    path = getattr(adapter, "socket_path", None)
+    if path is not None:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_SECONDS)
+            probe.connect(path)
 
 
 def root_cause(error: BaseException) -> BaseException:

@@ -1,13 +1,10 @@
 from __future__ import annotations
 
-import gc
 import io
 import socket
 import subprocess
 import tarfile
 import urllib.request
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -167,16 +164,6 @@ def test_a_broken_archive_is_refused(docker: Docker, tmp_path: Path) -> None:
     assert docker.image("gitops-sandbox/test:half") is None
 
 
-@pytest.fixture
-def unclosed() -> Iterator[None]:
-    """Forgive the SDK, which leaves a socket that could not connect to the garbage collector."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        yield
-        gc.collect()
-
-
-@pytest.mark.usefixtures("unclosed")
 def test_an_absent_daemon_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(UnavailableError) as told:
@@ -185,7 +172,6 @@ def test_an_absent_daemon_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPat
     assert "DOCKER_HOST" in told.value.hint
 
 
-@pytest.mark.usefixtures("unclosed")
 def test_a_stopped_daemon_that_left_its_socket_is_named_too(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "docker.sock"
     with socket.socket(socket.AF_UNIX) as left:
