@@ -30,18 +30,11 @@ def workflow_path(tools: Mapping[str, Tool]) -> list[str]:
 
 
 class CiRunner(ProcessComponent):
-    """nektos/act behind a webhook receiver; see ``sandbox.servers.ci_runner``.
-
-    Args:
-        docker: Whether workflows find Docker: ``auto`` where a daemon answers, or ``never``.
-    """
+    """nektos/act behind a webhook receiver; see ``sandbox.servers.ci_runner``."""
 
     name = "ci-runner"
     requires = ()
     ports = ("ci-runner",)
-
-    def __init__(self, docker: str) -> None:
-        self._docker = docker
 
     def prepare(self, context: Context) -> None:
         """Write its configuration."""
@@ -61,7 +54,6 @@ class CiRunner(ProcessComponent):
             "runs": str(context.dir("ci")),
             "tools_path": workflow_path(context.tools),
             "act": str(context.tools["act"].binary()),
-            "docker": self._docker,
             "cache": str(cache_root() / "workflows"),
         }
         write_json(context.dir("run", self.name) / "config.json", configuration)

@@ -75,7 +75,7 @@ class Embedded(Engine):
             registry.Registry(),
             git_server.GitServer(),
             # What an engine without Docker shows must not hang on whether a daemon happens to answer.
-            CiRunner(docker="never"),
+            CiRunner(),
             ArgocdConfig("kube-apiserver"),
             argocd.RepoServer(),
             argocd.ApplicationController(),

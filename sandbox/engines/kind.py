@@ -41,7 +41,7 @@ class Kind(Engine):
 
     name = "kind"
     summary = "a real cluster in containers; needs Docker"
-    capabilities = frozenset({"cluster", "argocd", "git", "registry", "pipeline", "containers", "docker"})
+    capabilities = frozenset({"cluster", "argocd", "git", "registry", "pipeline", "containers"})
     tools = (
         "kind",
         "kubectl",
@@ -61,7 +61,7 @@ class Kind(Engine):
             RegistryReader(),
             ImageMirror(),
             git_server.GitServer(),
-            CiRunner(docker="auto"),
+            CiRunner(),
             KindCluster(),
             NodeRegistry(),
             ArgocdSettings("kind-cluster"),

@@ -132,7 +132,6 @@ class CiRunner:
             cache=settings.cache,
             number=int(going.id),
             time_limit=settings.time_limit,
-            docker=settings.docker,
             local_repositories=settings.local_repositories,
         )
         steps: list[StepResult] = []

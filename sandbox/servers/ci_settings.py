@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.core.files import read_json
-from sandbox.core.names import check_choice
 from sandbox.servers.settings import Fields
 
 __all__ = ["CiSettings", "Credential"]
@@ -45,7 +44,6 @@ class CiSettings:
         tools_path: Folders of programs that steps find.
         act: The act program.
         cache: The folder that runs share for what Go downloads and compiles.
-        docker: ``auto`` or ``never``.
         overlay: The overlay that a pipeline updates, ``vars.ENVIRONMENT_OVERLAY``.
         time_limit: Seconds that a run may take.
         local_repositories: Folders to take actions from, by ``owner/name@ref``.
@@ -59,7 +57,6 @@ class CiSettings:
     tools_path: tuple[Path, ...]
     act: Path
     cache: Path
-    docker: str
     overlay: str
     time_limit: float
     local_repositories: Mapping[str, Path]
@@ -84,7 +81,6 @@ class CiSettings:
             tools_path=tuple(map(Path, fields.texts("tools_path"))),
             act=fields.path("act"),
             cache=fields.path("cache"),
-            docker=check_choice("docker setting", str(fields.values.get("docker", "auto")), ["auto", "never"]),
             overlay=str(fields.values.get("environment_overlay", _OVERLAY)),
             time_limit=fields.number("time_limit", _TIME_LIMIT),
             local_repositories={name: actions.path(name) for name in actions.values},

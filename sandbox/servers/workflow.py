@@ -66,7 +66,6 @@ class WorkflowRequest:
         cache: A folder that runs share for what Go downloads and compiles.
         number: The run's number, ``github.run_id`` in the workflow.
         time_limit: Seconds until the run is ended and has failed.
-        docker: ``auto`` lets steps find a Docker daemon that answers; ``never`` hides it from them.
         local_repositories: Folders to take actions from, by ``owner/name@ref``.
         environment: More variables for the steps; no secrets.
     """
@@ -81,7 +80,6 @@ class WorkflowRequest:
     cache: Path
     number: int = 1
     time_limit: float = _TIME_LIMIT
-    docker: str = "auto"
     local_repositories: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -283,7 +281,6 @@ def _environment(request: WorkflowRequest, way: Path) -> dict[str, str]:
     kept = {
         name: value for name, value in os.environ.items() if name in {"LANG", RUN_ID_VARIABLE} or name.startswith("LC_")
     }
-    docker = {"DOCKER_HOST": _NO_DOCKER} if request.docker == "never" else {}
     return {
         **kept,
         "PATH": os.pathsep.join([*map(str, request.tools_path), "/usr/bin", "/bin"]),
@@ -295,7 +292,8 @@ def _environment(request: WorkflowRequest, way: Path) -> dict[str, str]:
         "GIT_TERMINAL_PROMPT": "0",
         "GOCACHE": str(cache / "go-build"),
         "GOMODCACHE": str(cache / "go-mod"),
-        **docker,
+        # Who reaches Docker reaches a cluster whose nodes are containers: CI has no way there.
+        "DOCKER_HOST": _NO_DOCKER,
         **request.environment,
         RUN_FOLDER_VARIABLE: str(request.folder),
     }

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import requests
 
+from sandbox.core.commands import run
 from tests.e2e.kind.machine import COLD_SECONDS, NAME, component, docker, executed, inspected, kubectl, node, password
 from tests.e2e.support import User, leaks
 
@@ -143,3 +144,28 @@ def test_the_runner_of_ci_is_not_told_where_the_cluster_is(standing: dict[str, A
     told = (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
     assert b"kubeconfig" not in told.lower()
     assert api_server(standing)["server"].encode() not in told
+
+
+WORKFLOW = """\
+on: push
+jobs:
+  look:
+    runs-on: ubuntu-latest
+    steps:
+      - run: command -v docker
+      - run: "! docker version"
+"""
+
+
+def test_a_workflow_finds_the_program_docker_but_no_daemon(
+    user: User, standing: dict[str, Any], tmp_path: Path
+) -> None:
+    repository = tmp_path / "looking"
+    workflow = repository / ".github" / "workflows" / "look.yaml"
+    workflow.parent.mkdir(parents=True)
+    workflow.write_text(WORKFLOW)
+    git = ("git", "-C", str(repository), "-c", "user.name=Dev", "-c", "user.email=dev@example.com")
+    for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "--message", "Look for Docker")):
+        run([*git, *words], timeout=30)
+    told = user.ok("pipeline", str(repository), "--name", str(standing["name"]), seconds=120)
+    assert [each["status"] for each in told["steps"]] == ["passed", "passed"]

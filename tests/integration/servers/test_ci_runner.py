@@ -76,7 +76,6 @@ def ci(git_server: RunningGit, tmp_path: Path) -> Iterator[RunningCi]:
         "tools_path": [],
         "act": str(ACT),
         "cache": str(tmp_path / "cache"),
-        "docker": "never",
     }
     with running("ci_runner", configuration, tmp_path) as process:
         yield RunningCi(git_server, configuration, tmp_path / "runs", tmp_path, process)
