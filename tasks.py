@@ -92,7 +92,7 @@ def _fetch(engine: str) -> None:
 
 @verb(
     help={
-        "parts": f"Which, joined by commas: {', '.join(run.PARTS)}.",
+        "parts": f"Which, joined by commas: {', '.join(run.PARTS)}; those of kind only when named.",
         "runs": "How many runs each.",
         "json": "The report as one JSON object on stdout.",
     }
@@ -100,10 +100,10 @@ def _fetch(engine: str) -> None:
 def bench(_: Context, *, parts: str = "", runs: int = 20, json: bool = False) -> None:
     """Measure how fast it is and write the raw data to benchmarks/results/.
 
-    Examples: bench; bench --parts up,changes --runs 5
+    Examples: bench; bench --parts up,changes --runs 5; bench --parts kind-up,kind-changes --runs 10
     """
     output = Output(as_json=json)
-    chosen = [check_choice("part", each, run.PARTS) for each in parts.split(",") if each] or list(run.PARTS)
+    chosen = [check_choice("part", each, run.PARTS) for each in parts.split(",") if each] or run.USUAL
     path, report = run.run(chosen, runs, output.note)
     table = Table("measure", "runs", "p50", "p95", "aim", "met", box=None, pad_edge=False)
     for each in report["series"]:

@@ -25,7 +25,16 @@ from sandbox.gitops.repositories import EnvironmentRepo
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
 
-__all__ = ["command", "drift_to_healed", "first_application", "idle", "many_applications", "push_to_live", "world"]
+__all__ = [
+    "command",
+    "drift_to_healed",
+    "first_application",
+    "idle",
+    "many_applications",
+    "push_to_live",
+    "until",
+    "world",
+]
 
 ROOT = Path(__file__).resolve().parents[1]
 _SECONDS = 120.0
@@ -41,7 +50,8 @@ def command(module: str, *words: str) -> float:
     return time.monotonic() - began
 
 
-def _until(world: World, wanted: str, condition: Condition) -> None:
+def until(world: World, wanted: str, condition: Condition) -> None:
+    """Wait for a condition in a world; the deadline is far beyond what is measured."""
     wait_for(condition, Deadline.after(_SECONDS), wanted=wanted, wake=world.changed, every=0.25)
 
 
@@ -58,7 +68,7 @@ def _deploy(made: World) -> None:
     made.environment.begin()
     since = Moment.now()
     made.register()
-    _until(made, "the dev Application to live", made.dev.lives(made.environment.head, since))
+    until(made, "the dev Application to live", made.dev.lives(made.environment.head, since))
 
 
 def first_application(name: str) -> None:
@@ -70,7 +80,7 @@ def first_application(name: str) -> None:
         for manifest in made.environment.argocd_manifests():
             if manifest["kind"] == "AppProject" or manifest["metadata"]["name"] == made.dev.name:
                 made.api.apply(manifest)
-        _until(made, "the Application to live", made.dev.lives(made.environment.head, since))
+        until(made, "the Application to live", made.dev.lives(made.environment.head, since))
 
 
 def push_to_live(made: World, number: int) -> tuple[float, float]:
@@ -88,7 +98,7 @@ def _pushed_to_live(made: World, revision: str) -> float:
     made.dev.desired(revision)
     since, began = Moment.now(), time.monotonic()
     made.environment.copy.push()
-    _until(made, f"{revision[:8]} to live", made.dev.lives(revision, since))
+    until(made, f"{revision[:8]} to live", made.dev.lives(revision, since))
     return time.monotonic() - began
 
 
@@ -98,7 +108,7 @@ def drift_to_healed(made: World, number: int) -> float:
     made.dev.desired(revision)
     since, began = Moment.now(), time.monotonic()
     change = made.cluster.scale(made.dev.namespace, "greeter", 3 + number % 3)
-    _until(made, "the drift to be healed", made.dev.heals(change, revision, since))
+    until(made, "the drift to be healed", made.dev.heals(change, revision, since))
     return time.monotonic() - began
 
 

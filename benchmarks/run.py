@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import measures
+from benchmarks import measures, on_kind
 from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
+from sandbox.engines.kind import Kind
 from sandbox.toolchain import version_set
 
-__all__ = ["AIMS", "PARTS", "Series", "run"]
+__all__ = ["AIMS", "PARTS", "USUAL", "Series", "run"]
 
 NAME = "bench"
 RESULTS = Path(__file__).parent / "results"
@@ -34,6 +35,11 @@ AIMS = {
     "applications_200": {"p50": 45.0},
     "idle_memory_gib": {"p50": 1.2},
     "idle_cores": {"p50": 0.3},
+    "kind_up_to_answer": {"p50": 40.0},
+    "kind_up_by_bare_cluster": {"p50": 2.5},
+    "kind_push_to_answer": {"p50": 6.0},
+    "kind_drift_to_healed": {"p95": 1.0},
+    "kind_stop_and_start": {"p50": 15.0},
 }
 """What is aimed at on an otherwise idle machine of two cores; seconds unless the name says otherwise."""
 
@@ -120,14 +126,59 @@ def _idle(runs: int, say: Callable[[str], None]) -> list[Series]:
     return [Series("idle_memory_gib", [found["memory_gib"]]), Series("idle_cores", [found["cores"]])]
 
 
+def _up_on_kind(runs: int, say: Callable[[str], None]) -> list[Series]:
+    bare, up, down = Series("kind_bare_cluster"), Series("kind_up_to_answer"), Series("kind_down")
+    for number in range(min(runs, 5)):
+        bare.values.append(on_kind.bare_cluster())
+        sandboxes.down(NAME)
+        up.values.append(measures.command("benchmarks.first_answer", NAME))
+        down.values.append(measures.command("sandbox.cli", "down", "--name", NAME))
+        say(
+            f"kind {number + 1}: bare cluster {bare.values[-1]:.1f} s,"
+            f" up to an answer {up.values[-1]:.1f} s, down {down.values[-1]:.1f} s"
+        )
+    ratio = [each / alone for each, alone in zip(up.values, bare.values, strict=True)]
+    return [bare, up, Series("kind_up_by_bare_cluster", ratio), down]
+
+
+def _changes_on_kind(runs: int, say: Callable[[str], None]) -> list[Series]:
+    built, pushed = Series("kind_source_to_answer"), Series("kind_push_to_answer")
+    healed, restarted = Series("kind_drift_to_healed"), Series("kind_stop_and_start")
+    sandboxes.down(NAME)
+    sandboxes.up(NAME, sandboxes.UpOptions(engine=Kind.name), Timeline())
+    with on_kind.answering_world(NAME) as world:
+        releases = []
+        for number in range(min(runs, 5)):
+            seconds, image = on_kind.source_to_answer(world, number)
+            built.values.append(seconds)
+            releases.append((image, world.source.version, world.source.head))
+        for number in range(runs):
+            pushed.values.append(on_kind.push_to_answer(world, *releases[number % len(releases)]))
+        say(f"push to an answer: {pushed.percentile(0.5):.2f} s, of the source: {built.percentile(0.5):.2f} s")
+        for number in range(runs):
+            healed.values.append(measures.drift_to_healed(world, number))
+        say(f"drift to healed: {healed.percentile(0.5):.2f} s")
+        # What answers is the newest release, which the environment names no more after the pushes above.
+        on_kind.push_to_answer(world, *releases[-1])
+        for _ in range(min(runs, 5)):
+            restarted.values.append(on_kind.stop_and_start(world, NAME))
+        say(f"stop and start: {restarted.percentile(0.5):.1f} s")
+    return [built, pushed, healed, restarted]
+
+
 PARTS: dict[str, Callable[[int, Callable[[str], None]], list[Series]]] = {
     "up": _up_and_down,
     "changes": _changes,
     "demo": _demo,
     "many": _many,
     "idle": _idle,
+    "kind-up": _up_on_kind,
+    "kind-changes": _changes_on_kind,
 }
 """What can be measured by itself."""
+
+USUAL = [name for name in PARTS if not name.startswith(Kind.name)]
+"""What is measured unless it is said: no more than a machine without Docker can do."""
 
 
 def run(parts: list[str], runs: int, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
