@@ -13,6 +13,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from benchmarks import run
+from docs import generate
 from sandbox.cli.output import Output
 from sandbox.cli.program import product
 from sandbox.cli.session import bring_up, narrated
@@ -139,6 +140,13 @@ def picture(_: Context, *, path: str = "docs/demo.svg") -> None:
 
 
 @verb()
+def docs(_: Context) -> None:
+    """Make the reference below docs/reference/ anew from docstrings and from the command line's help."""
+    for path in generate.write(product()):
+        print(f"written: {path.relative_to(ROOT)}")  # noqa: T201  # says what was done
+
+
+@verb()
 def fix(_: Context) -> None:
     """Format the code and mend what the linter can mend."""
     for words in (["ruff", "check", "--fix", "."], ["ruff", "format", "."]):
@@ -154,5 +162,5 @@ def lock(_: Context) -> None:
 
 
 namespace = product()
-for _task in (test, bench, picture, fix, lock):
+for _task in (test, bench, picture, docs, fix, lock):
     namespace.add_task(_task)
