@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import griffe
@@ -79,7 +80,7 @@ def _command(verbs: Collection, name: str) -> str:
     return "\n".join([f"## `{name}`\n", *lines, "", "| option | meaning |", "|---|---|", flags, ""])
 
 
-PAGES = {"commands.md": commands, "stories.md": lambda _: stories()}
+PAGES: dict[str, Callable[[Collection], str]] = {"commands.md": commands, "stories.md": lambda _: stories()}
 """Each page of the reference, and what makes it of the product's verbs."""
 
 

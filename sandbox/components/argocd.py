@@ -10,8 +10,7 @@ import os
 import shutil
 from pathlib import Path
 
-from sandbox.components.base import Context, ProcessComponent
-from sandbox.components.pki import ARGOCD_NAMESPACE
+from sandbox.components.base import ARGOCD_NAMESPACE, Context, ProcessComponent
 from sandbox.components.probes import http_ok
 from sandbox.components.redis import SECRET as REDIS_SECRET
 from sandbox.core.commands import run

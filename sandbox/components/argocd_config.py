@@ -14,9 +14,8 @@ from typing import Any
 import bcrypt
 import yaml
 
-from sandbox.components.base import Context
+from sandbox.components.base import ARGOCD_NAMESPACE, Context
 from sandbox.components.kube import KubeApi
-from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.core.conditions import Observation, met
 from sandbox.toolchain import Tool
 
@@ -49,13 +48,13 @@ _SETTINGS = {
 }
 
 
-def static_manifests(argocd: Tool) -> list[dict[str, Any]]:
+def static_manifests(argocd: Tool, namespace: str = ARGOCD_NAMESPACE) -> list[dict[str, Any]]:
     """Give the objects of the official install.yaml that a process-based Argo CD needs, and a default project."""
     manifests = []
     for document in yaml.load_all(argocd.file("install.yaml").read_text(), Loader=yaml.CSafeLoader):
         if document["kind"] in _KINDS:
             if document["kind"] not in ("CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"):
-                document["metadata"]["namespace"] = ARGOCD_NAMESPACE
+                document["metadata"]["namespace"] = namespace
             if document["metadata"]["name"] == "argocd-cm":
                 document["data"] = {**document.get("data", {}), **_SETTINGS}
             manifests.append(document)
@@ -63,7 +62,7 @@ def static_manifests(argocd: Tool) -> list[dict[str, Any]]:
         {
             "apiVersion": "argoproj.io/v1alpha1",
             "kind": "AppProject",
-            "metadata": {"name": "default", "namespace": ARGOCD_NAMESPACE},
+            "metadata": {"name": "default", "namespace": namespace},
             "spec": {
                 "sourceRepos": ["*"],
                 "destinations": [{"namespace": "*", "server": "*"}],
@@ -74,12 +73,14 @@ def static_manifests(argocd: Tool) -> list[dict[str, Any]]:
     return manifests
 
 
-def secret(name: str, data: dict[str, str], labels: dict[str, str], type_: str = "Opaque") -> dict[str, Any]:
-    """Describe a Secret in Argo CD's namespace."""
+def secret(
+    name: str, namespace: str, data: dict[str, str], labels: dict[str, str], type_: str = "Opaque"
+) -> dict[str, Any]:
+    """Describe a Secret."""
     return {
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": {"name": name, "namespace": ARGOCD_NAMESPACE, "labels": labels},
+        "metadata": {"name": name, "namespace": namespace, "labels": labels},
         "type": type_,
         "data": {key: base64.b64encode(value.encode()).decode() for key, value in data.items()},
     }
@@ -102,8 +103,8 @@ class ArgocdConfig:
         """Apply them; what Argo CD adds to its secret itself stays."""
         api = KubeApi(context.pki("admin.kubeconfig"))
         part_of = {"app.kubernetes.io/part-of": "argocd"}
-        secrets = context.secrets
-        if api.get("v1", "Secret", "argocd-secret", ARGOCD_NAMESPACE) is None:
+        secrets, namespace = context.secrets, context.argocd_namespace
+        if api.get("v1", "Secret", "argocd-secret", namespace) is None:
             hashed = bcrypt.hashpw(secrets.value(ADMIN_SECRET).encode(), bcrypt.gensalt(_ROUNDS)).decode()
             now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             data = {
@@ -114,26 +115,27 @@ class ArgocdConfig:
                 # A sender that claims to be Gogs is looked at before GitHub's headers: it needs a secret too.
                 "webhook.gogs.secret": secrets.value(WEBHOOK_SECRET),
             }
-            api.create(secret("argocd-secret", data, part_of))
+            api.create(secret("argocd-secret", namespace, data, part_of))
         certificate = {
             "tls.crt": context.pki("argocd-tls.crt").read_text(),
             "tls.key": context.pki("argocd-tls.key").read_text(),
         }
-        api.apply(secret("argocd-server-tls", certificate, part_of, "kubernetes.io/tls"))
+        api.apply(secret("argocd-server-tls", namespace, certificate, part_of, "kubernetes.io/tls"))
         repository = {
             "type": "git",
-            "url": f"http://{context.address('git-server')}",
+            "url": f"http://{context.address_inside('git-server')}",
             "username": GIT_USER,
             "password": secrets.value(GIT_SECRET),
             # Git otherwise starts Argo CD's whole binary twice for each fetch, to ask for the name and the password.
             "forceHttpBasicAuth": "true",
         }
-        api.apply(secret("sandbox-git", repository, {**part_of, "argocd.argoproj.io/secret-type": "repo-creds"}))
+        marked = {**part_of, "argocd.argoproj.io/secret-type": "repo-creds"}
+        api.apply(secret("sandbox-git", namespace, repository, marked))
         api.merge(
             "v1",
             "ConfigMap",
             "argocd-cm",
-            ARGOCD_NAMESPACE,
+            namespace,
             {"data": {"url": f"https://{context.address('argocd-server')}"}},
         )
 

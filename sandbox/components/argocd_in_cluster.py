@@ -18,10 +18,10 @@ from sandbox.components.applying import apply_all
 from sandbox.components.argocd_config import secret, static_manifests
 from sandbox.components.base import Context
 from sandbox.components.kube import KubeApi
-from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.components.probes import http_ok
 from sandbox.components.redis import SECRET as REDIS_SECRET
 from sandbox.components.rollout import rollout_waits_for
+from sandbox.containers.described import NAME_LABEL
 from sandbox.containers.docker import connect
 from sandbox.containers.images import ensure_images
 from sandbox.core.commands import run
@@ -38,6 +38,8 @@ _OVERLAY = Path(__file__).parent / "manifests" / "argocd"
 _BUILD_SECONDS = 30.0
 _APPLY_SECONDS = 60.0
 _LOG_LINES = 500
+# What the sandbox itself runs in a namespace that it shares with its Argo CD carries its label.
+_NOT_OURS = f"!{NAME_LABEL}"
 _WORKLOADS = (("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"))
 
 
@@ -60,11 +62,21 @@ class ArgocdSettings:
         self.requires = requires
 
     def ensure(self, context: Context) -> None:
-        """Apply them as they stand in install.yaml."""
-        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ARGOCD_NAMESPACE}}
+        """Apply them as they stand in install.yaml, and set what differs."""
         api = KubeApi(context.pki("admin.kubeconfig"))
-        apply_all(api, [namespace, *static_manifests(context.tools["argocd"])], Deadline.after(_APPLY_SECONDS))
-        api.merge("v1", "ConfigMap", "argocd-cmd-params-cm", ARGOCD_NAMESPACE, {"data": _PARAMETERS})
+        apply_all(api, self.manifests(context), Deadline.after(_APPLY_SECONDS))
+        for name, data in self.differing(context).items():
+            api.merge("v1", "ConfigMap", name, context.argocd_namespace, {"data": data})
+
+    def manifests(self, context: Context) -> list[dict[str, Any]]:
+        """Give what is applied."""
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": context.argocd_namespace}}
+        return [namespace, *static_manifests(context.tools["argocd"], context.argocd_namespace)]
+
+    def differing(self, context: Context) -> dict[str, dict[str, str]]:
+        """Give the settings that install.yaml does not have, by the ConfigMap that they are in."""
+        del context
+        return {"argocd-cmd-params-cm": _PARAMETERS}
 
     def ready(self, context: Context) -> Observation:
         """They are ready once applied."""
@@ -90,31 +102,49 @@ class ArgocdInCluster:
         api = KubeApi(context.pki("admin.kubeconfig"))
         # Made by redis' own init container otherwise, for which everything else would wait, with a back-off.
         password = {"auth": context.secrets.value(REDIS_SECRET)}
-        if api.get("v1", "Secret", "argocd-redis", ARGOCD_NAMESPACE) is None:
-            api.create(secret("argocd-redis", password, {"app.kubernetes.io/part-of": "argocd"}))
-        apply_all(api, self._rendered(context), Deadline.after(_APPLY_SECONDS))
+        namespace = context.argocd_namespace
+        if api.get("v1", "Secret", "argocd-redis", namespace) is None:
+            api.create(secret("argocd-redis", namespace, password, {"app.kubernetes.io/part-of": "argocd"}))
+        apply_all(api, self.rendered(context), Deadline.after(_APPLY_SECONDS))
 
-    def _rendered(self, context: Context) -> list[dict[str, Any]]:
+    def edits(self, context: Context) -> list[list[str]]:
+        """Say what `kustomize edit` has to change in the overlay."""
+        del context
+        return [
+            ["set", "image", f"public.ecr.aws/docker/library/redis={_redis_image()}"],
+            ["add", "patch", "--path", "node-port.yaml", "--kind", "Service", "--name", "argocd-server"],
+        ]
+
+    def rendered(self, context: Context) -> list[dict[str, Any]]:
+        """Render the workloads, and what else install.yaml has beside the settings."""
         kustomize = context.tools["kustomize"].binary()
         with tempfile.TemporaryDirectory(dir=context.folder) as name:
             folder = Path(name)
-            shutil.copy(_OVERLAY / "kustomization.yaml", folder)
+            shutil.copytree(_OVERLAY, folder, dirs_exist_ok=True)
             shutil.copy(context.tools["argocd"].file("install.yaml"), folder)
-            redis = f"public.ecr.aws/docker/library/redis={_redis_image()}"
-            run([kustomize, "edit", "set", "image", redis], timeout=_BUILD_SECONDS, cwd=folder)
+            for words in [["set", "namespace", context.argocd_namespace], *self.edits(context)]:
+                run([kustomize, "edit", *words], timeout=_BUILD_SECONDS, cwd=folder)
             rendered = run([kustomize, "build", folder], timeout=_BUILD_SECONDS)
-        known = {_key(manifest) for manifest in static_manifests(context.tools["argocd"])}
+        known = {_key(manifest) for manifest in static_manifests(context.tools["argocd"], context.argocd_namespace)}
         documents = yaml.load_all(rendered, Loader=yaml.CSafeLoader)
         return [manifest for manifest in documents if _key(manifest) not in known]
 
     def ready(self, context: Context) -> Observation:
         """It is ready when every workload is rolled out and the server answers where the host reaches it."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
-        found = [item for version, kind in _WORKLOADS for item in api.list(version, kind, ARGOCD_NAMESPACE)]
+        seen = self.rolled_out(context)
+        if seen.state is not State.MET:
+            return seen
+        return http_ok(context.address("argocd-server"), "/healthz", authority=context.pki("argocd-ca.crt"))
+
+    @staticmethod
+    def rolled_out(context: Context) -> Observation:
+        """Look whether every workload of it is rolled out."""
+        api, namespace = KubeApi(context.pki("admin.kubeconfig")), context.argocd_namespace
+        found = [item for version, kind in _WORKLOADS for item in api.list(version, kind, namespace, labels=_NOT_OURS)]
         waiting = [f"{item['metadata']['name']}: {reason}" for item in found if (reason := rollout_waits_for(item))]
         if waiting or not found:
             return pending("; ".join(waiting) or "there is no workload of it")
-        return http_ok(context.address("argocd-server"), "/healthz", authority=context.pki("argocd-ca.crt"))
+        return met("every workload is rolled out")
 
     def state(self, context: Context) -> dict[str, Any]:
         """Say how it is, for ``status``."""
@@ -146,11 +176,11 @@ class ArgocdInCluster:
     @staticmethod
     def _logs(context: Context, lines: int) -> dict[str, str]:
         """Give the end of each container's log by ``pod.container``, or why it can't be had."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api, namespace = KubeApi(context.pki("admin.kubeconfig")), context.argocd_namespace
         found = {}
-        for pod in api.list("v1", "Pod", ARGOCD_NAMESPACE):
+        for pod in api.list("v1", "Pod", namespace, labels=_NOT_OURS):
             name = pod["metadata"]["name"]
-            path = api.resource("v1", "Pod").path(ARGOCD_NAMESPACE, name)
+            path = api.resource("v1", "Pod").path(namespace, name)
             for container in pod["spec"]["containers"]:
                 query = f"/log?container={container['name']}&tailLines={lines}"
                 try:

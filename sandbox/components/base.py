@@ -21,7 +21,10 @@ from sandbox.core.processes import RUN_ID_VARIABLE, ProcessSpec
 from sandbox.core.supervision import SupervisorClient
 from sandbox.toolchain import Tool
 
-__all__ = ["Component", "Context", "ProcessComponent", "Secrets", "Stateful", "tail_of"]
+__all__ = ["ARGOCD_NAMESPACE", "Component", "Context", "ProcessComponent", "Secrets", "Stateful", "tail_of"]
+
+ARGOCD_NAMESPACE = "argocd"
+"""Where Argo CD is in a cluster that is the sandbox's own."""
 
 _USUAL_LINE = 200  # bytes
 _IMPORT_PATH = str(Path(__file__).resolve().parents[2])
@@ -60,6 +63,9 @@ class Context:
         nodes: How many nodes the cluster has.
         supervisor: Runs the processes.
         hosts: Where a server listens that does not listen on 127.0.0.1, by the purpose of its port.
+        argocd_namespace: Where Argo CD and its Applications are.
+        inside: ``host:port`` by which the cluster's pods reach a server that this machine reaches by another, by the
+            purpose of its port.
     """
 
     name: str
@@ -70,6 +76,8 @@ class Context:
     nodes: int
     supervisor: SupervisorClient
     hosts: Mapping[str, str] = field(default_factory=dict)
+    argocd_namespace: str = ARGOCD_NAMESPACE
+    inside: Mapping[str, str] = field(default_factory=dict)
     secrets: Secrets = field(init=False)
 
     def __post_init__(self) -> None:
@@ -90,6 +98,10 @@ class Context:
     def address(self, purpose: str) -> str:
         """Give ``host:port`` of a leased port."""
         return f"{self.host(purpose)}:{self.ports[purpose]}"
+
+    def address_inside(self, purpose: str) -> str:
+        """Give ``host:port`` by which the cluster's pods reach the server of a leased port."""
+        return self.inside.get(purpose) or self.address(purpose)
 
     def environment(self, component: str, **extra: str) -> dict[str, str]:
         """Make the whole environment of a process: nothing of the caller's leaks into it."""

@@ -47,7 +47,7 @@ class GitServer(ProcessComponent):
             "host": context.host("git-server"),
             "port": context.ports["git-server"],
             "root": str(context.dir("git")),
-            "public_url": f"http://{context.address('git-server')}",
+            "public_url": f"http://{context.address_inside('git-server')}",
             "users": {
                 GIT_USER: {"password": secrets.value(GIT_SECRET), "read": ["*"], "write": []},
                 CI_USER: {"password": secrets.value(CI_SECRET), "read": ["*"], "write": [ENVIRONMENTS]},

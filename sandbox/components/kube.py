@@ -17,14 +17,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
+import yaml
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import ConfigException, new_client_from_config
+from kubernetes.config import ConfigException, list_kube_config_contexts, new_client_from_config
 from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
 from sandbox.core.errors import SandboxError, UnavailableError
 
-__all__ = ["KubeApi", "KubeError", "Resource", "Watch", "quantity"]
+__all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "Watch", "context_names", "quantity"]
 
 FIELD_MANAGER = "gitops-sandbox"
 _SECONDS = 20.0
@@ -77,19 +78,54 @@ def quantity(value: Any) -> Decimal | None:
     return number if number.is_finite() else None
 
 
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an API server is, and how it is known: what another identity's kubeconfig says of the same cluster.
+
+    Attributes:
+        server: Its URL.
+        authority: The certificates that vouch for it, as PEM; None where those of the machine do.
+        server_name: The name that its certificate must have, where that is not the one in the URL.
+        proxy: The URL of the proxy on the way to it; empty for none.
+        verified: Whether its certificate is looked at.
+    """
+
+    server: str
+    authority: str | None
+    server_name: str
+    proxy: str
+    verified: bool
+
+
+def context_names(kubeconfig: Path | str) -> list[str]:
+    """Name the contexts of a kubeconfig, or of several that are joined as KUBECONFIG joins them.
+
+    Raises:
+        UnavailableError: It is missing, or no kubeconfig.
+    """
+    try:
+        contexts, _current = list_kube_config_contexts(str(kubeconfig))
+    except (ConfigException, yaml.YAMLError, OSError) as error:
+        raise UnavailableError(f"{kubeconfig} is no kubeconfig", why=str(error)) from error
+    return sorted(str(context["name"]) for context in contexts)
+
+
 class KubeApi:
     """One identity's view of one cluster.
 
     Args:
-        kubeconfig: Who speaks, and to which cluster.
+        kubeconfig: Who speaks, and to which cluster; several files are joined as KUBECONFIG joins them.
+        context: Which context of it; the file's current one when left out.
 
     Raises:
         UnavailableError: The file is missing or names no cluster.
     """
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path | str, context: str | None = None) -> None:
         try:
-            self._client: Any = new_client_from_config(config_file=str(kubeconfig), persist_config=False)
+            self._client: Any = new_client_from_config(
+                config_file=str(kubeconfig), context=context, persist_config=False
+            )
         except ConfigException as error:
             # Missing, or empty since whoever was to write it was ended.
             raise UnavailableError(f"{kubeconfig} leads to no cluster", why=str(error)) from error
@@ -99,7 +135,10 @@ class KubeApi:
     def _open(
         self, method: str, path: str, *, body: Any, content_type: str, timeout: float | tuple[float, float | None]
     ) -> Any:
+        # Of a client certificate the pool knows; a token may be a program's, and is asked for anew when it is old.
+        token = self._client.configuration.auth_settings().get("BearerToken", {}).get("value")
         headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers |= {"Authorization": token} if token else {}
         try:
             return self._client.rest_client.request(
                 method, self._host + path, headers=headers, body=body, _request_timeout=timeout
@@ -249,6 +288,25 @@ class KubeApi:
     def watch(self, kinds: Sequence[tuple[str, str, str | None]]) -> Watch:
         """Start to watch kinds, each ``(apiVersion, kind, namespace)``; see ``Watch``."""
         return Watch(self, [(self.resource(api_version, kind), namespace) for api_version, kind, namespace in kinds])
+
+    def endpoint(self) -> Endpoint:
+        """Say where the API server is, for the kubeconfig of another identity.
+
+        Raises:
+            UnavailableError: The file of its authority can't be read.
+        """
+        settings = self._client.configuration
+        try:
+            authority = Path(settings.ssl_ca_cert).read_text() if settings.ssl_ca_cert else None
+        except OSError as error:
+            raise UnavailableError("can't read the authority of the API server", why=str(error)) from error
+        return Endpoint(
+            str(settings.host),
+            authority,
+            str(settings.tls_server_name or ""),
+            str(settings.proxy or ""),
+            bool(settings.verify_ssl),
+        )
 
     def close(self) -> None:
         """Close the connections."""

@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.components.base import Context
+from sandbox.components.base import ARGOCD_NAMESPACE, Context
 from sandbox.components.kind_cluster import node_name
 from sandbox.components.kube import KubeApi
-from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.containers.docker import connect
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.errors import SandboxError

@@ -23,15 +23,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from sandbox.components.base import Context
+from sandbox.components.base import ARGOCD_NAMESPACE, Context
 from sandbox.core.conditions import Observation, met
 from sandbox.core.errors import UnavailableError
 from sandbox.core.files import write_file
 from sandbox.core.ports import LOOPBACK
 
-__all__ = ["ARGOCD_ACCOUNTS", "ARGOCD_NAMESPACE", "SERVICE_NETWORK", "Pki", "argocd_pki"]
+__all__ = ["ARGOCD_ACCOUNTS", "SERVICE_NETWORK", "Pki", "argocd_pki"]
 
-ARGOCD_NAMESPACE = "argocd"
 SERVICE_NETWORK = "10.96.0.0/16"
 _SERVICE_ADDRESS = "10.96.0.1"  # the first of the service network: kubernetes.default
 _LIFETIME = dt.timedelta(days=3650)

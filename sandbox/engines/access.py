@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.components.base import ARGOCD_NAMESPACE
+from sandbox.components.namespaces import Namespaces, OwnNamespaces
 from sandbox.toolchain import Tool
 
 __all__ = ["Access", "Account"]
@@ -48,6 +50,11 @@ class Access:
         repositories: The folder of the bare repositories.
         runs: The folder of the CI runs.
         tools: Verified programs by name.
+        argocd_namespace: Where Argo CD and its Applications are.
+        git_inside: The Git server's URL for the cluster's pods, where that is another than ``git`` has.
+        pull_secret: The name of the Secret by which nodes pull images; empty where they need none.
+        tenant_prefix: What the names of every story begin with in the cluster.
+        namespaces: Gives stories their namespaces.
     """
 
     name: str
@@ -62,6 +69,11 @@ class Access:
     repositories: Path
     runs: Path
     tools: Mapping[str, Tool] = field(repr=False)
+    argocd_namespace: str = ARGOCD_NAMESPACE
+    git_inside: str = ""
+    pull_secret: str = ""
+    tenant_prefix: str = ""
+    namespaces: Namespaces = field(default_factory=OwnNamespaces, repr=False)
 
     @property
     def registry_address(self) -> str:

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox.components.kube import KubeApi
-from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.components.rollout import rollout_waits_for
 from sandbox.core.conditions import Observation, failed, met, pending
 from sandbox.gitops.cluster import TRACKING, Change
@@ -34,6 +33,7 @@ class Application:
 
     def __init__(self, api: KubeApi, name: str, environment: str, repository: EnvironmentRepo) -> None:
         self._api = api
+        self._home = repository.argocd_namespace
         self.name = name
         self.namespace = name
         self.environment = environment
@@ -44,15 +44,15 @@ class Application:
 
     def read(self) -> dict[str, Any] | None:
         """Give the Application as it is; None when there is none."""
-        return self._api.get(API, "Application", self.name, ARGOCD_NAMESPACE)
+        return self._api.get(API, "Application", self.name, self._home)
 
     def change(self, patch: dict[str, Any]) -> None:
         """Change the Application itself, as somebody with rights in Argo CD's namespace could."""
-        self._api.merge(API, "Application", self.name, ARGOCD_NAMESPACE, patch)
+        self._api.merge(API, "Application", self.name, self._home, patch)
 
     def watched(self) -> list[tuple[str, str, str | None]]:
         """Give the kinds whose changes may settle a verdict, for ``KubeApi.watch``."""
-        return [(API, "Application", ARGOCD_NAMESPACE), ("apps/v1", "Deployment", self.namespace)]
+        return [(API, "Application", self._home), ("apps/v1", "Deployment", self.namespace)]
 
     def _render(self, revision: str) -> list[dict[str, Any]]:
         manifests = self._repository.rendered(revision, self._path)

@@ -40,11 +40,11 @@ FIDELITY = {
     "embedded": "Pods are played by KWOK: scheduled, owned and ready by the real control plane, but no container runs."
     " What a container would do (answer, crash, refuse traffic) is not shown.",
     "kind": "Real containers in a real cluster of one machine.",
+    "cluster": "Real containers in a cluster that was there before, with what else lives in it.",
 }
 """What each engine can't show, by its name."""
 
 _WATCHED = (
-    (API, "Application"),
     ("apps/v1", "Deployment"),
     ("v1", "Service"),
     ("v1", "ConfigMap"),
@@ -84,8 +84,9 @@ class Witness:
         self._deliveries.mark()
         self._at_start = self._logs.marks
         self._timeline.subscribe(self._hear)
-        for api_version, kind in _WATCHED:
-            threading.Thread(target=self._follow, args=(api_version, kind), daemon=True, name=f"witness-{kind}").start()
+        for api_version, kind, namespace in self._watched():
+            target = (api_version, kind, namespace)
+            threading.Thread(target=self._follow, args=target, daemon=True, name=f"witness-{kind}").start()
         return self
 
     def __exit__(
@@ -94,12 +95,18 @@ class Witness:
         """Stop watching; the threads end with their next event."""
         self._ended.set()
 
-    def _follow(self, api_version: str, kind: str) -> None:
+    def _watched(self) -> Iterator[tuple[str, str, str]]:
+        yield API, "Application", self._world.access.argocd_namespace
+        for application in self._world.applications.values():
+            for api_version, kind in _WATCHED:
+                yield api_version, kind, application.namespace
+
+    def _follow(self, api_version: str, kind: str, namespace: str) -> None:
         while not self._ended.is_set():
             # A watch ends now and then by design; what is missed in between is missing in the picture only.
             with contextlib.suppress(SandboxError):
                 resource = self._api.resource(api_version, kind)
-                for event in self._api.events(resource, None):
+                for event in self._api.events(resource, namespace):
                     if self._ended.is_set():
                         return
                     if event["type"] in ("ADDED", "MODIFIED", "DELETED"):
@@ -187,7 +194,10 @@ class Witness:
     def _all_drafts(self) -> list[Draft]:
         access = self._world.access
         receivers = {access.argocd.url: "Argo CD", "http:": "the CI runner"}
-        logs = {**self._logs.since(self._at_start), **pod_logs(self._api, self._began)}
+        logs = {
+            **self._logs.since(self._at_start),
+            **pod_logs(self._api, self._world.access.argocd_namespace, self._began),
+        }
         records = [
             run.to_json() for run in RunStore(access.runs).all() if sources.parse_time(run.received)[0] >= self._began
         ]

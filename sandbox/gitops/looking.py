@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.components.kube import KubeApi
-from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.core.errors import SandboxError
 from sandbox.core.timeline import Event
 from sandbox.gitops.application import Application
@@ -23,21 +22,21 @@ from sandbox.report.findings import Blocker, ClusterEvent, Difference, Failure, 
 
 __all__ = ["Logs", "Look", "pod_logs"]
 
-_LOOKED_AT = (("apps/v1", "Deployment"), ("v1", "Pod"), ("v1", "Namespace"))
+_LOOKED_AT = (("apps/v1", "Deployment"), ("v1", "Pod"))
 # What people make by hand most: of these, what no commit names is looked for.
 _COMMON = (("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "Deployment"))
 _SHOWN_LINES = 200
 
 
-def pod_logs(api: KubeApi, since: dt.datetime) -> dict[str, list[str]]:
+def pod_logs(api: KubeApi, namespace: str, since: dt.datetime) -> dict[str, list[str]]:
     """Give what Argo CD's containers wrote since then, by the container's name, each line behind its own fine stamp.
 
     Where Argo CD runs as plain processes there are no such pods, and nothing is given.
     """
     found: dict[str, list[str]] = {}
-    for pod in api.list("v1", "Pod", ARGOCD_NAMESPACE):
+    for pod in api.list("v1", "Pod", namespace):
         for container in pod["spec"]["containers"]:
-            path = api.resource("v1", "Pod").path(ARGOCD_NAMESPACE, pod["metadata"]["name"])
+            path = api.resource("v1", "Pod").path(namespace, pod["metadata"]["name"])
             stamp = since.strftime("%Y-%m-%dT%H:%M:%SZ")
             query = f"/log?container={container['name']}&sinceTime={stamp}&timestamps=true"
             text = api.request("GET", path + query)
@@ -150,10 +149,10 @@ class Look:
                 continue
             found += blocking.of_application(live, said.get(application.name, {}))
             for api_version, kind in _LOOKED_AT:
-                namespaced = kind != "Namespace"
-                items = self._api.list(api_version, kind, application.namespace if namespaced else None)
-                mine = [item for item in items if namespaced or item["metadata"]["name"] == application.namespace]
-                found += blocking.of_objects(mine)
+                found += blocking.of_objects(self._api.list(api_version, kind, application.namespace))
+            # By its name: not everywhere may all namespaces be listed.
+            namespace = self._api.get("v1", "Namespace", application.namespace)
+            found += blocking.of_objects([namespace] if namespace else [])
         return found
 
     def _compare(self, environment: str, application: Application, revision: str) -> tuple[list[Difference], int]:
@@ -185,7 +184,7 @@ class Look:
                     yield str(key)
 
     def _events(self, namespace: str) -> Iterator[ClusterEvent]:
-        places = ((namespace, ""), (ARGOCD_NAMESPACE, namespace))
+        places = ((namespace, ""), (self._world.access.argocd_namespace, namespace))
         for place, only in places:
             for item in self._api.list("v1", "Event", place):
                 about = item["involvedObject"]
@@ -201,7 +200,7 @@ class Look:
     def _excerpts(self) -> Iterator[LogExcerpt]:
         found = self._logs.since(self._logs.marks)
         with self._as_far_as_possible("the logs of Argo CD's pods"):
-            found |= pod_logs(self._api, self._began)
+            found |= pod_logs(self._api, self._world.access.argocd_namespace, self._began)
         for component, lines in found.items():
             if lines:
                 shown = tuple(lines[-_SHOWN_LINES:])

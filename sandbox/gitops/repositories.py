@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -95,20 +96,38 @@ class SourceRepo(_Repository):
 
 
 class EnvironmentRepo(_Repository):
-    """What is to live in the cluster; edited by Kustomize's own commands."""
+    """What is to live in the cluster; edited by Kustomize's own commands.
+
+    Attributes:
+        repo_url: Where Argo CD finds it.
+        argocd_namespace: Where Argo CD looks for its Applications.
+    """
 
     def __init__(self, access: Access, tenant: Tenant) -> None:
         super().__init__(access, tenant.environment, OPERATOR)
+        self.repo_url = f"{access.git_inside or access.git.url}/{self.name}.git"
+        self.argocd_namespace = access.argocd_namespace
         self._tenant = tenant
         self._kustomize = access.tools["kustomize"].binary()
 
     def begin(self) -> None:
         """Make the repository, set for this sandbox and tenant, and push it."""
         copy = self._begin("environment", f"Describe the environments of {APPLICATION}")
-        self._edit("argocd", "set", "nameprefix", f"{self._tenant.name}-")
-        self._edit("argocd", "set", "configmap", "sandbox", f"--from-literal=repoURL={self.url}")
-        copy.commit(f"Point Argo CD at this repository\n\nEvery name begins with {self._tenant.name}-.")
+        self._edit("argocd", "set", "nameprefix", self._tenant.name_prefix)
+        self._edit("argocd", "set", "namespace", self.argocd_namespace)
+        self._edit("argocd", "set", "configmap", "sandbox", f"--from-literal=repoURL={self.repo_url}")
+        copy.commit(f"Point Argo CD at this repository\n\nEvery name begins with {self._tenant.name_prefix}.")
+        if self._access.pull_secret:
+            self._pull_by(self._access.pull_secret)
         self.push()
+
+    def _pull_by(self, secret: str) -> None:
+        """Have nodes show an account when they pull the image (Kubernetes, ``imagePullSecrets``)."""
+        secrets = [{"op": "add", "path": "/imagePullSecrets", "value": [{"name": secret}]}]
+        self._edit(
+            f"apps/{APPLICATION}/base", "add", "patch", "--kind", "ServiceAccount", "--patch", json.dumps(secrets)
+        )
+        self.copy.commit(f"Pull images by the account in Secret {secret}")
 
     def _edit(self, folder: str, *words: str) -> None:
         run([self._kustomize, "edit", *words], timeout=_EDIT_SECONDS, cwd=self.copy.folder / folder)

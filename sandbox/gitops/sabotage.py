@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.components.kube import KubeApi
-from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.core.errors import SandboxError
 from sandbox.core.files import new_password
 from sandbox.gitops.world import World
@@ -49,7 +48,7 @@ def wrong_git_password(world: World) -> Iterator[None]:
             "kind": "Secret",
             "metadata": {
                 "name": name,
-                "namespace": ARGOCD_NAMESPACE,
+                "namespace": world.access.argocd_namespace,
                 "labels": {
                     "argocd.argoproj.io/secret-type": "repository",
                     "app.kubernetes.io/part-of": "argocd",
@@ -57,7 +56,7 @@ def wrong_git_password(world: World) -> Iterator[None]:
             },
             "stringData": {
                 "type": "git",
-                "url": world.environment.url,
+                "url": world.environment.repo_url,
                 "username": "argocd",
                 "password": new_password(),
             },
@@ -66,18 +65,19 @@ def wrong_git_password(world: World) -> Iterator[None]:
     try:
         yield
     finally:
-        world.api.delete("v1", "Secret", name, ARGOCD_NAMESPACE)
+        world.api.delete("v1", "Secret", name, world.access.argocd_namespace)
 
 
 @contextlib.contextmanager
 def wrong_webhook_secret(world: World) -> Iterator[None]:
     """Have Argo CD expect signatures made with another secret than the Git server's."""
-    secret = world.api.get("v1", "Secret", "argocd-secret", ARGOCD_NAMESPACE) or {}
+    namespace = world.access.argocd_namespace
+    secret = world.api.get("v1", "Secret", "argocd-secret", namespace) or {}
     key = "webhook.github.secret"
     right = secret["data"][key]
 
     def expect(value: str) -> None:
-        world.api.merge("v1", "Secret", "argocd-secret", ARGOCD_NAMESPACE, {"data": {key: value}})
+        world.api.merge("v1", "Secret", "argocd-secret", namespace, {"data": {key: value}})
 
     expect(base64.b64encode(new_password().encode()).decode())
     try:

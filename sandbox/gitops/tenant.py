@@ -16,9 +16,16 @@ class Tenant:
 
     Attributes:
         name: The prefix: a DNS label.
+        prefix: What stands before it in the cluster, where others have names too.
     """
 
     name: str
+    prefix: str = ""
+
+    @property
+    def name_prefix(self) -> str:
+        """What each of its names in the cluster begins with."""
+        return f"{self.prefix}{self.name}-"
 
     @property
     def source(self) -> str:
@@ -33,8 +40,8 @@ class Tenant:
     @property
     def project(self) -> str:
         """Its AppProject."""
-        return f"{self.name}-{APPLICATION}"
+        return f"{self.name_prefix}{APPLICATION}"
 
     def application(self, environment: str) -> str:
         """Give the name of its Application for an environment, which is that of the namespace too."""
-        return f"{self.name}-{APPLICATION}-{environment}"
+        return f"{self.name_prefix}{APPLICATION}-{environment}"

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import Self
 
 from sandbox.components.kube import KubeApi, Watch
-from sandbox.components.pki import ARGOCD_NAMESPACE
-from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.engines.access import Access
 from sandbox.gitops.application import API, Application
 from sandbox.gitops.cluster import Cluster
@@ -23,8 +22,6 @@ from sandbox.servers.repositories import delete_repository
 
 __all__ = ["World"]
 
-_CLEAR_SECONDS = 60.0
-
 
 class World:
     """All that a story speaks of; used as a context, it is empty at its beginning.
@@ -36,7 +33,7 @@ class World:
 
     def __init__(self, access: Access, tenant: Tenant) -> None:
         self.access = access
-        self.tenant = tenant
+        self.tenant = tenant = replace(tenant, prefix=access.tenant_prefix)
         self.api = KubeApi(access.kubeconfig)
         self.cluster = Cluster(self.api)
         self.source = SourceRepo(access, tenant)
@@ -77,54 +74,22 @@ class World:
         """Remove everything that an earlier story made under this tenant's names, and wait until it is gone.
 
         Raises:
+            UnavailableError: A namespace that the story needs can't be had.
             DeadlineError: Something stays; names it and the finalizers that hold it.
         """
-        namespaces = [application.namespace for application in self.applications.values()]
-        # Without its finalizer an Application goes at once; its objects go with their namespace.
-        for name in namespaces:
-            if self.api.get(API, "Application", name, ARGOCD_NAMESPACE) is not None:
-                self.api.merge(API, "Application", name, ARGOCD_NAMESPACE, {"metadata": {"finalizers": None}})
-                self.api.delete(API, "Application", name, ARGOCD_NAMESPACE)
-            if self.api.get("v1", "Namespace", name) is not None:
-                self._empty(name)
-                self.api.delete("v1", "Namespace", name)
-            # The namespace controller first looks five seconds later; pods that it finds cost sixteen more.
-            self.api.delete_all("v1", "Pod", name)
-        self._delete_project()
-        wait_for(
-            lambda: self._gone(namespaces),
-            Deadline.after(_CLEAR_SECONDS),
-            wanted=f"what {self.tenant.name} left behind to be gone",
-            every=0.1,
-        )
+        # Without its finalizer an Application goes at once; its objects go with what is in their namespace.
+        for application in self.applications.values():
+            self._delete("Application", application.name)
+        self.access.namespaces.clear(self.api, [application.namespace for application in self.applications.values()])
+        self._delete("AppProject", self.tenant.project)
         for repository in (self.tenant.source, self.tenant.environment):
             delete_repository(self.access.repositories, repository)
 
-    def _empty(self, namespace: str) -> None:
-        """Delete what runs there without any grace: the namespace's own deletion would sit out half of each pod's."""
-        for api_version, kind in (("apps/v1", "Deployment"), ("apps/v1", "ReplicaSet"), ("v1", "Pod")):
-            path = self.api.resource(api_version, kind).path(namespace)
-            options = {"kind": "DeleteOptions", "gracePeriodSeconds": 0, "propagationPolicy": "Background"}
-            self.api.request("DELETE", path, body=options)
-
-    def _delete_project(self) -> None:
-        project = self.api.get(API, "AppProject", self.tenant.project, ARGOCD_NAMESPACE)
-        if project is not None:
-            self.api.merge(API, "AppProject", self.tenant.project, ARGOCD_NAMESPACE, {"metadata": {"finalizers": None}})
-            self.api.delete(API, "AppProject", self.tenant.project, ARGOCD_NAMESPACE)
-
-    def _gone(self, namespaces: list[str]) -> Observation:
-        left = [found for name in namespaces if (found := self.api.get("v1", "Namespace", name)) is not None]
-        if not left:
-            return met("gone")
-        messages = [
-            condition["message"]
-            for found in left
-            for condition in found.get("status", {}).get("conditions") or ()
-            if condition["status"] == "True"
-        ]
-        names = ", ".join(found["metadata"]["name"] for found in left)
-        return pending(f"namespaces {names}: {'; '.join(messages) or 'being deleted'}")
+    def _delete(self, kind: str, name: str) -> None:
+        namespace = self.access.argocd_namespace
+        if self.api.get(API, kind, name, namespace) is not None:
+            self.api.merge(API, kind, name, namespace, {"metadata": {"finalizers": None}})
+            self.api.delete(API, kind, name, namespace)
 
     def __enter__(self) -> Self:
         """Clear what was left, and begin to watch."""

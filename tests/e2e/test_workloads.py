@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.components.kube import KubeApi
-from sandbox.components.pki import ARGOCD_NAMESPACE
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes

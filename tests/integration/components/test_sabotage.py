@@ -27,6 +27,7 @@ class SmallWorld:
     tenant: Tenant
     environment: Any
     dev: Any
+    access: Any
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +44,9 @@ def world(cluster: Context) -> Iterator[World]:
     api.apply(
         {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"webhook.github.secret": "cmlnaHQ="}}
     )
-    environment = SimpleNamespace(url="http://127.0.0.1:1/core/environment.git")
-    yield cast(World, SmallWorld(api, Tenant("core"), environment, SimpleNamespace(namespace="default")))
+    environment = SimpleNamespace(repo_url="http://127.0.0.1:1/core/environment.git")
+    dev, access = SimpleNamespace(namespace="default"), SimpleNamespace(argocd_namespace="argocd")
+    yield cast(World, SmallWorld(api, Tenant("core"), environment, dev, access))
     api.close()
 
 
