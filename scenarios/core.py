@@ -132,7 +132,11 @@ def audit_trail(world: World, deployed: list[str], reverted: dict[str, str]) -> 
             "git-password-wrong", "first-deployment", "Argo CD's Git password is wrong", sabotage.wrong_git_password
         ),
         Sabotage(
-            "webhook-secret-wrong", "release", "Argo CD expects another webhook secret", sabotage.wrong_webhook_secret
+            "webhook-secret-wrong",
+            "release",
+            "Argo CD expects another webhook secret",
+            sabotage.wrong_webhook_secret,
+            shared=True,
         ),
         Sabotage("wrong-tag", "release", "CI announces the tag of an earlier commit", sabotage.announce_wrong_tag),
         Sabotage("unpushed-image", "release", "CI announces what it never pushed", sabotage.announce_unpushed_image),
@@ -164,6 +168,7 @@ def audit_trail(world: World, deployed: list[str], reverted: dict[str, str]) -> 
             "a node joins that is big enough",
             sabotage.add_big_node,
             needs=frozenset({"played-nodes"}),
+            shared=True,
         ),
         Sabotage("revert-not-pushed", "rollback-by-revert", "the revert goes to a fork", sabotage.push_to_fork),
         Sabotage("history-rewritten", "audit-trail", "the history is squashed", sabotage.squash_history),

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import random
+import re
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.core.errors import UsageError
 from sandbox.engines import sandboxes
 
-__all__ = ["COMMON", "DEFAULT_NAME", "PROVIDER_HELP", "Bringing", "Expansion"]
+__all__ = ["COMMON", "DEFAULT_NAME", "PROVIDER_HELP", "Bringing", "Course", "Expansion", "Pausing"]
 
 DEFAULT_NAME = "default"
+_MOST_JOBS = 32
 PROVIDER_HELP = "Take tools from this source only: release, go, wheel or system."
 COMMON = {
     "name": "Name of the sandbox.",
@@ -59,6 +63,54 @@ class Bringing:
         return sandboxes.UpOptions.parsed(
             self.engine, self.nodes, self.provider, merge_kubeconfig=self.merge_kubeconfig
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Pausing:
+    """Where a telling pauses so that somebody can look."""
+
+    step: bool = _flag(False, "Pause before each step, say how to get in, and go on with Enter.")  # noqa: FBT003  # a field's default
+    pause_on_failure: bool = _flag(
+        False,  # noqa: FBT003  # a field's default
+        "Pause when a step has failed, while everything is as it was then.",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """In which order several stories are told, and how many at once."""
+
+    jobs: int = _flag(1, "How many to tell at once, each as a tenant of its own.")
+    shuffle: str = _flag("", "Tell them in another order: by chance, or by the number that an earlier run said.")
+
+    def order(self, count: int, say: Callable[[str], None]) -> list[int]:
+        """Give the order in which so many stories are told, as their places in the order that was asked for.
+
+        Args:
+            count: How many there are.
+            say: Told the number by which the same order can be had again.
+
+        Raises:
+            UsageError: A value can't be.
+        """
+        if not 1 <= self.jobs <= _MOST_JOBS:
+            raise UsageError(
+                f"{self.jobs} stories can't be told at once", why=f"1 to {_MOST_JOBS} can", hint="--jobs 2"
+            )
+        order = list(range(count))
+        if self.shuffle:
+            seed = self._seed()
+            random.Random(seed).shuffle(order)  # noqa: S311  # an order, and no secret
+            say(f"in another order; the same again: --shuffle {seed}")
+        return order
+
+    def _seed(self) -> int:
+        # A flag that stands without a value is given as the flag's own truth.
+        if self.shuffle in (True, "True"):
+            return random.randrange(10**6)  # noqa: S311  # an order, and no secret
+        if not re.fullmatch(r"[0-9]{1,18}", self.shuffle):
+            raise UsageError(f"--shuffle {self.shuffle}: that is no number", hint="--shuffle, or --shuffle 42")
+        return int(self.shuffle)
 
 
 class Expansion:

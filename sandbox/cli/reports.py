@@ -12,57 +12,17 @@ from rich.text import Text
 from sandbox.cli.flags import DEFAULT_NAME
 from sandbox.cli.output import Output
 from sandbox.cli.verb import verb
-from sandbox.core.errors import SandboxError, UsageError
+from sandbox.core.errors import UsageError
 from sandbox.core.files import read_json
-from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
 from sandbox.engines.access import Access
-from sandbox.gitops.evidence import FIDELITY, Witness
-from sandbox.gitops.story import Sabotage, Story, StoryResult, tell
-from sandbox.gitops.tenant import Tenant
-from sandbox.gitops.world import World
+from sandbox.gitops.evidence import FIDELITY
+from sandbox.gitops.reporting import REPORTS, keep_report
+from sandbox.gitops.story import Story
 from sandbox.report.findings import KilledSabotage, Report
-from sandbox.report.writing import ReportFiles, written, written_reports
+from sandbox.report.writing import ReportFiles, written_reports
 
-__all__ = ["report", "tell_and_report", "write_kill_table"]
-
-_FOLDER = "reports"
-
-
-def tell_and_report(
-    output: Output, access: Access, story: Story, tenant: Tenant, timeline: Timeline, sabotage: Sabotage | None = None
-) -> tuple[StoryResult, str]:
-    """Tell a story and write its report.
-
-    Args:
-        output: Hears why, where no report can be written: that must not hide what became of the story.
-        access: The way into the sandbox.
-        story: What to tell.
-        tenant: The names that it may use.
-        timeline: Gets each step and verdict.
-        sabotage: What to break.
-
-    Returns:
-        What became of it, and the path of its HTML report; the empty text where there is none.
-    """
-    world = World(access, tenant)
-    with Witness(world, timeline) as witness:
-        result = tell(story, world, timeline, sabotage)
-    name = f"{story.name}-{sabotage.name}" if sabotage else story.name
-    try:
-        found = witness.report(story, result, sabotage)
-    except (SandboxError, OSError) as error:
-        output.note(f"no report was made: {error}")
-        return result, ""
-    return result, _written(output, found, access, name)
-
-
-def _written(output: Output, found: Report, access: Access, name: str) -> str:
-    try:
-        return str(written(found, access.folder / _FOLDER, name).html)
-    except SandboxError as error:
-        output.note(f"no report was written: {error}")
-        return ""
+__all__ = ["report", "write_kill_table"]
 
 
 def write_kill_table(
@@ -92,7 +52,7 @@ def write_kill_table(
         versions={name: tool.version for name, tool in sorted(access.tools.items())},
         sabotages=tuple(rows),
     )
-    return _written(output, found, access, f"{story.name}-sabotages")
+    return keep_report(found, access.folder / REPORTS, f"{story.name}-sabotages", output.note)
 
 
 @verb(words="story", help={"story": "Only reports whose name begins so.", "all": "List all that are kept."})
@@ -109,7 +69,7 @@ def report(
     Examples: report; report core --name workshop; report --all --json
     """
     output = Output(as_json=json)
-    folder = Path(sandboxes.status(name)["state_dir"]) / _FOLDER
+    folder = Path(sandboxes.status(name)["state_dir"]) / REPORTS
     kept = [each for each in written_reports(folder) if _called(each).startswith(story)]
     if not kept:
         raise UsageError(

@@ -11,7 +11,7 @@ import contextlib
 import json
 import threading
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -23,12 +23,14 @@ from kubernetes.config import ConfigException, list_kube_config_contexts, new_cl
 from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
+from sandbox.components.streams import Ending
 from sandbox.core.errors import SandboxError, UnavailableError
 
 __all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "Watch", "context_names", "quantity"]
 
 FIELD_MANAGER = "gitops-sandbox"
 _SECONDS = 20.0
+_AGAIN_AFTER = 0.2
 _NOT_FOUND = 404
 
 
@@ -263,8 +265,8 @@ class KubeApi:
         resource = self.resource(manifest["apiVersion"], manifest["kind"])
         return resource, metadata.get("namespace"), metadata["name"]
 
-    def events(self, resource: Resource, namespace: str | None) -> Iterator[dict[str, Any]]:
-        """Stream watch events of a kind from now on, until the server closes the stream.
+    def events(self, resource: Resource, namespace: str | None, ending: Ending) -> Iterator[dict[str, Any]]:
+        """Stream watch events of a kind from now on, until the server closes the stream or ``ending`` does.
 
         Raises:
             KubeError: The API server refused the watch.
@@ -276,18 +278,24 @@ class KubeApi:
             if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
                 raise KubeError(f"watch {path}", answer.status, answer.read().decode())
             rest = b""
-            for chunk in answer.stream(None):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    yield json.loads(line)
+            with ending.of(answer):
+                for chunk in answer.stream(None):
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    for line in lines:
+                        yield json.loads(line)
         except (HTTPError, OSError) as error:
             raise UnavailableError("a watch broke off", why=str(error)) from error
         finally:
             answer.close()
 
-    def watch(self, kinds: Sequence[tuple[str, str, str | None]]) -> Watch:
+    def watch(
+        self,
+        kinds: Sequence[tuple[str, str, str | None]],
+        heard: Heard | None = None,
+    ) -> Watch:
         """Start to watch kinds, each ``(apiVersion, kind, namespace)``; see ``Watch``."""
-        return Watch(self, [(self.resource(api_version, kind), namespace) for api_version, kind, namespace in kinds])
+        targets = [(self.resource(api_version, kind), namespace) for api_version, kind, namespace in kinds]
+        return Watch(self, targets, heard)
 
     def endpoint(self) -> Endpoint:
         """Say where the API server is, for the kubeconfig of another identity.
@@ -313,36 +321,53 @@ class KubeApi:
         self._client.rest_client.pool_manager.clear()
 
 
+Heard = Callable[[Resource, dict[str, Any]], None]
+"""What is told of each event of a watch: of which kind, and the event."""
+
+
 class Watch:
     """Wakes a wait when anything of the watched kinds changes: ``wait_for(..., wake=watch.changed)``.
 
     It carries no state: each look asks the API server itself, so that a missed event costs some
     milliseconds and never a verdict.
+
+    Args:
+        api: Speaks to the cluster.
+        targets: What to watch, each with its namespace; None for all namespaces.
+        heard: Called with each event, in the thread that watches its kind.
     """
 
-    def __init__(self, api: KubeApi, targets: Sequence[tuple[Resource, str | None]]) -> None:
+    def __init__(
+        self,
+        api: KubeApi,
+        targets: Sequence[tuple[Resource, str | None]],
+        heard: Heard | None = None,
+    ) -> None:
         self.changed = threading.Event()
-        self._ended = threading.Event()
+        self._ending = Ending()
         self._api = api
+        self._heard = heard
         for resource, namespace in targets:
             threading.Thread(
                 target=self._follow, args=(resource, namespace), name=f"watch-{resource.plural}", daemon=True
             ).start()
 
     def _follow(self, resource: Resource, namespace: str | None) -> None:
-        while not self._ended.is_set():
+        while not self._ending.over():
             # A watch ends now and then by design; the waits look by themselves in between.
             with contextlib.suppress(SandboxError):
-                for _ in self._api.events(resource, namespace):
-                    self.changed.set()
-                    if self._ended.is_set():
+                for event in self._api.events(resource, namespace, self._ending):
+                    if self._ending.over():
                         return
-            self._ended.wait(0.2)
+                    if self._heard is not None:
+                        self._heard(resource, event)
+                    self.changed.set()
+            self._ending.pause(_AGAIN_AFTER)
 
     def __enter__(self) -> Self:
         """Give the watch itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Let the threads end with their next event."""
-        self._ended.set()
+        """End the streams, and the threads with them."""
+        self._ending.end()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -12,10 +10,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UsageError
-from sandbox.core.files import make_private_dir, read_json, write_json, writing_errors
+from sandbox.core.files import make_private_dir, read_json, write_json
 from sandbox.core.folders import sandbox_dir, state_root
+from sandbox.core.locks import Mode, locked
 from sandbox.toolchain import version_set
 
 __all__ = ["Record", "exclusive", "known_names"]
@@ -131,21 +130,13 @@ def exclusive(name: str, *, seconds: float, on_wait: Callable[[], None]) -> Iter
         DeadlineError: The other one did not end in time.
     """
     # Beside the folder, not in it: `down` removes the folder while it holds the lock.
-    path = state_root() / f".{name}.lock"
-    with writing_errors(path):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def taken() -> Observation:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return pending("another `up` or `down` of this sandbox is at work")
-        return met("")
-
-    try:
-        if taken().seen:
-            on_wait()
-            wait_for(taken, Deadline.after(seconds), wanted=f"sandbox {name} to be free", hint="try again later")
+    with locked(
+        state_root() / f".{name}.lock",
+        Mode.ALONE,
+        Deadline.after(seconds),
+        wanted=f"sandbox {name} to be free",
+        held="another `up` or `down` of this sandbox is at work",
+        hint="try again later",
+        on_wait=on_wait,
+    ):
         yield
-    finally:
-        os.close(descriptor)

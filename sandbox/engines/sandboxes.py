@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UsageError
-from sandbox.core.files import remove_tree
+from sandbox.core.files import make_private_dir, remove_tree
 from sandbox.core.folders import sandbox_dir, state_root
+from sandbox.core.locks import Mode, locked
 from sandbox.core.names import check_choice, check_sandbox_name
 from sandbox.core.ports import release_ports
 from sandbox.core.timeline import Timeline
@@ -315,13 +317,26 @@ def _of_each(names: list[str], act: Callable[[str], bool]) -> list[str]:
 
 
 @contextlib.contextmanager
-def telling(name: str, tenant: str) -> Iterator[None]:
+def telling(name: str, tenant: str, *, beside: Mode = Mode.SHARED) -> Iterator[None]:
     """Hold a tenant's names for one story at a time: a second telling waits.
 
+    Args:
+        name: The sandbox.
+        tenant: The prefix of all names that the story uses.
+        beside: Whether stories of other tenants may be told meanwhile; not while something is broken that
+            they share.
+
     Raises:
-        DeadlineError: The other one did not end in time.
+        UsageError: There is no such sandbox.
+        DeadlineError: Another one did not end in time.
     """
-    with exclusive(f"{name}.{tenant}", seconds=_WAIT_SECONDS, on_wait=lambda: None):
+    folder = make_private_dir(_existing(name).folder / "telling")
+    deadline = Deadline.after(_WAIT_SECONDS)
+    others = "another story is told in this sandbox"
+    with (
+        locked(folder / f"{tenant}.lock", Mode.ALONE, deadline, wanted=f"tenant {tenant} to be free", held=others),
+        locked(folder / ".all.lock", beside, deadline, wanted=f"sandbox {name} to be free for it", held=others),
+    ):
         yield
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from sandbox.components.kube import KubeApi
+from sandbox.components.kube import KubeApi, Resource, Watch
 from sandbox.core.errors import SandboxError
 from sandbox.core.timeline import Event, Timeline
 from sandbox.gitops.application import API
@@ -49,7 +49,6 @@ _WATCHED = (
     ("v1", "Service"),
     ("v1", "ConfigMap"),
 )
-_AGAIN_AFTER = 0.2
 
 
 class Witness:
@@ -71,7 +70,7 @@ class Witness:
         self._observer = Observer(self._names, self._began)
         self._drafts: list[Draft] = []
         self._adding = threading.Lock()
-        self._ended = threading.Event()
+        self._watch: Watch | None = None
         self._logs = Logs(world.access.folder / "logs")
         self._deliveries = Logs(world.access.folder / "run" / "git-server", "*.jsonl")
         self._at_start: dict[str, int] = {}
@@ -84,16 +83,15 @@ class Witness:
         self._deliveries.mark()
         self._at_start = self._logs.marks
         self._timeline.subscribe(self._hear)
-        for api_version, kind, namespace in self._watched():
-            target = (api_version, kind, namespace)
-            threading.Thread(target=self._follow, args=target, daemon=True, name=f"witness-{kind}").start()
+        self._watch = self._api.watch(list(self._watched()), self._seen)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop watching; the threads end with their next event."""
-        self._ended.set()
+        """Stop watching."""
+        if self._watch is not None:
+            self._watch.__exit__()
 
     def _watched(self) -> Iterator[tuple[str, str, str]]:
         yield API, "Application", self._world.access.argocd_namespace
@@ -101,20 +99,10 @@ class Witness:
             for api_version, kind in _WATCHED:
                 yield api_version, kind, application.namespace
 
-    def _follow(self, api_version: str, kind: str, namespace: str) -> None:
-        while not self._ended.is_set():
-            # A watch ends now and then by design; what is missed in between is missing in the picture only.
-            with contextlib.suppress(SandboxError):
-                resource = self._api.resource(api_version, kind)
-                for event in self._api.events(resource, namespace):
-                    if self._ended.is_set():
-                        return
-                    if event["type"] in ("ADDED", "MODIFIED", "DELETED"):
-                        self._seen(event, api_version, kind)
-            self._ended.wait(_AGAIN_AFTER)
-
-    def _seen(self, event: Mapping[str, Any], api_version: str, kind: str) -> None:
-        item = {"apiVersion": api_version, "kind": kind, **event["object"]}
+    def _seen(self, resource: Resource, event: Mapping[str, Any]) -> None:
+        if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
+            return
+        item = {"apiVersion": resource.api_version, "kind": resource.kind, **event["object"]}
         with self._adding:
             self._drafts += self._observer.see(dt.datetime.now(dt.UTC), event["type"], item)
 

@@ -13,12 +13,11 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 from sandbox.core.timeline import Timeline
+from sandbox.gitops.steps import Conduct, StepResult, StoryFailedError
 from sandbox.gitops.telling import (
-    StepResult,
-    StoryFailedError,
     Telling,
     consistently,
     eventually,
@@ -32,6 +31,7 @@ from sandbox.gitops.telling import (
 from sandbox.gitops.world import World
 
 __all__ = [
+    "Conduct",
     "Sabotage",
     "StepResult",
     "Story",
@@ -65,6 +65,7 @@ class Sabotage:
         sentence: What is broken.
         wreck: Breaks it when entered, and mends it when the story has ended.
         needs: What the engine must be able to do: what the step needs, and what the break itself does.
+        shared: Whether it breaks what stories share, so that no other one may be told in the sandbox meanwhile.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Sabotage:
     sentence: str
     wreck: Callable[[World], AbstractContextManager[None]]
     needs: frozenset[str] = frozenset()
+    shared: bool = False
 
     def missing(self, capabilities: frozenset[str]) -> str:
         """Say why it can't be shown on an engine that can do this much; empty when it can."""
@@ -96,6 +98,10 @@ class Story:
     description: str
     sabotages: tuple[Sabotage, ...]
     play: Callable[[World], None]
+
+    def __call__(self, world: World) -> None:
+        """Tell it as a part of what is being told already: of another story, or of a test."""
+        self.play(world)
 
 
 @dataclass(slots=True)
@@ -150,18 +156,35 @@ def step(
     return decorate
 
 
-def story(*, sabotages: tuple[Sabotage, ...]) -> Callable[[Callable[[World], None]], Story]:
-    """Mark a function as a story; its docstring is its entry in the catalogue."""
+@overload
+def story(function: Callable[[World], None], /) -> Story: ...
+
+
+@overload
+def story(*, sabotages: tuple[Sabotage, ...]) -> Callable[[Callable[[World], None]], Story]: ...
+
+
+def story(
+    function: Callable[[World], None] | None = None, /, *, sabotages: tuple[Sabotage, ...] = ()
+) -> Story | Callable[[Callable[[World], None]], Story]:
+    """Mark a function as a story; its docstring is its entry in the catalogue.
+
+    Args:
+        function: The story, where the mark stands without brackets.
+        sabotages: The breaks under which it must fail.
+    """
 
     def decorate(function: Callable[[World], None]) -> Story:
         description = (function.__doc__ or "").strip()
         name = function.__name__.replace("_", "-")
         return Story(name, description.partition("\n")[0], description, sabotages, function)
 
-    return decorate
+    return decorate if function is None else decorate(function)
 
 
-def tell(told: Story, world: World, timeline: Timeline, sabotage: Sabotage | None = None) -> StoryResult:
+def tell(
+    told: Story, world: World, timeline: Timeline, sabotage: Sabotage | None = None, conduct: Conduct | None = None
+) -> StoryResult:
     """Tell a story in a world.
 
     Args:
@@ -169,6 +192,7 @@ def tell(told: Story, world: World, timeline: Timeline, sabotage: Sabotage | Non
         world: Where; it is cleared of what an earlier telling under the same tenant left.
         timeline: Gets each step and verdict.
         sabotage: What to break.
+        conduct: How it is conducted from outside.
 
     Returns:
         What became of it; a failure is in it, not raised.
@@ -177,7 +201,7 @@ def tell(told: Story, world: World, timeline: Timeline, sabotage: Sabotage | Non
     error = None
     with ExitStack() as mending:
         breaks = {sabotage.step: sabotage.wreck(world)} if sabotage else {}
-        telling = Telling(timeline, breaks, mending)
+        telling = Telling(timeline, breaks, mending, conduct)
         try:
             with telling.told(), world:
                 telling.wake, telling.hint = world.changed, f"logs: {world.access.folder / 'logs'}"

@@ -9,18 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from sandbox.core.conditions import Deadline, Observation, State, hold, wait_for
+from sandbox.core.conditions import Condition, Deadline, Observation, State, hold, wait_for
 from sandbox.core.errors import ConditionFailedError, DeadlineError, SandboxError, UsageError
 from sandbox.core.timeline import Timeline
 from sandbox.gitops.moment import Moment
 from sandbox.gitops.predicates import Predicate
+from sandbox.gitops.steps import Conduct, StepResult, StoryFailedError, TellingCancelledError
 
 __all__ = [
-    "StepResult",
-    "StoryFailedError",
     "Telling",
     "acting",
     "consistently",
@@ -46,47 +44,6 @@ CONSISTENTLY = 2.0
 """Seconds that something must stay true which is true already: several times what a heal takes."""
 
 
-class StoryFailedError(SandboxError):
-    """A story did not hold: exit code 1.
-
-    Attributes:
-        step: The step at which it failed.
-        by_verdict: Whether a verdict did not hold; otherwise an action could not even be done.
-    """
-
-    exit_code = 1
-
-    def __init__(self, step: str, error: SandboxError, *, by_verdict: bool) -> None:
-        super().__init__(f"{step}: {error.what}", why=error.why, hint=error.hint)
-        self.step = step
-        self.by_verdict = by_verdict
-
-
-@dataclass(slots=True)
-class StepResult:
-    """What became of a step.
-
-    Attributes:
-        name: The step's name.
-        sentence: What it shows.
-        status: passed, failed or skipped.
-        seconds: How long it took.
-        evidence: What a reader can check: SHAs, digests, objects compared.
-        reason: Why it failed or was skipped.
-    """
-
-    name: str
-    sentence: str
-    status: str = "passed"
-    seconds: float = 0.0
-    evidence: dict[str, Any] = field(default_factory=dict)
-    reason: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the result as JSON data."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
 class Telling:
     """One telling of a story: notes each step, and breaks what is to be broken before one.
 
@@ -94,24 +51,32 @@ class Telling:
         timeline: Gets each step and verdict.
         breaks: What to enter before which step; under it, the step's verdicts are not to come true.
         mending: Leaves it again when the story has ended.
+        conduct: How it is conducted.
 
     Attributes:
         steps: What became of each step so far.
+        step: The one that what is demanded now belongs to.
         acted: When the story last did something.
         wake: Set when something changed that a verdict may wait for.
         hint: What to look at when a verdict does not come true.
     """
 
     def __init__(
-        self, timeline: Timeline, breaks: Mapping[str, AbstractContextManager[None]], mending: ExitStack
+        self,
+        timeline: Timeline,
+        breaks: Mapping[str, AbstractContextManager[None]],
+        mending: ExitStack,
+        conduct: Conduct | None = None,
     ) -> None:
         self._timeline = timeline
         self._breaks = breaks
         self._mending = mending
+        self._conduct = conduct or Conduct()
         self._within: float | None = None
         self._by_verdict = False
         self._taking = False
         self.steps: list[StepResult] = []
+        self.step: StepResult | None = None
         self.acted = Moment.now()
         self.wake = threading.Event()
         self.hint = ""
@@ -138,8 +103,8 @@ class Telling:
     @contextlib.contextmanager
     def block(self, word: str, sentence: str) -> Iterator[None]:
         """Take a block of a story: a step of its own, or where a step is being taken, a part of that."""
-        if self._taking:
-            self._timeline.record(self.steps[-1].name, word, sentence)
+        if self._taking and self.step is not None:
+            self._timeline.record(self.step.name, word, sentence)
             yield
             return
         name = re.sub(r"[^a-z0-9]+", "-", sentence.lower()).strip("-")
@@ -147,31 +112,79 @@ class Telling:
             yield
 
     @contextlib.contextmanager
+    def whole(self, result: StepResult) -> Iterator[None]:
+        """Take the story itself for a step, to which belongs what is demanded outside of any other: a test's body."""
+        with self._noted(result):
+            yield
+
+    @contextlib.contextmanager
     def _step(self, result: StepResult) -> Iterator[None]:
+        self.heed()
+        self._conduct.before(result)
+        with self._noted(result):
+            self._taking = True
+            try:
+                if result.name in self._breaks:
+                    self._within = UNDER_SABOTAGE
+                    self._mending.enter_context(self._breaks[result.name])
+                yield
+            finally:
+                self._taking = False
+
+    @contextlib.contextmanager
+    def _noted(self, result: StepResult) -> Iterator[None]:
+        around, self.step = self.step, result
         self.steps.append(result)
         self._timeline.record(result.name, "starting", result.sentence)
         began = time.monotonic()
-        self._by_verdict, self._taking = False, True
+        self._by_verdict = False
         self.acted = Moment.now()
+
+        def fail(reason: str) -> None:
+            result.status, result.reason = "failed", reason
+            result.seconds = round(time.monotonic() - began, 3)
+            self._timeline.record(result.name, "failed", reason)
+
         try:
-            if result.name in self._breaks:
-                self._within = UNDER_SABOTAGE
-                self._mending.enter_context(self._breaks[result.name])
             yield
-        except SandboxError as error:
+        except StoryFailedError as error:
+            # A step within has told everybody.
             result.status, result.reason = "failed", str(error)
+            raise
+        except SandboxError as error:
             # A server that does not answer while a verdict looks is no verdict.
             told = isinstance(error, ConditionFailedError | DeadlineError)
-            raise StoryFailedError(result.name, error, by_verdict=self._by_verdict and told) from error
+            failure = StoryFailedError(result.name, error, by_verdict=self._by_verdict and told)
+            fail(str(error))
+            self._conduct.failed(result)
+            raise failure from error
         except BaseException as error:
-            result.status, result.reason = "failed", repr(error)
+            fail(repr(error))
+            if isinstance(error, Exception):
+                self._conduct.failed(result)
             raise
         finally:
-            self._taking = False
+            self.step = around
             result.seconds = round(time.monotonic() - began, 3)
-            if result.status == "failed":
-                self._timeline.record(result.name, "failed", result.reason)
         self._timeline.record(result.name, "passed", **result.evidence)
+
+    def heed(self) -> None:
+        """Go on, unless the telling is to be broken off.
+
+        Raises:
+            TellingCancelledError: It is.
+        """
+        if self._conduct.cancelled.is_set():
+            raise TellingCancelledError
+
+    def heeding(self, predicate: Predicate) -> Condition:
+        """Give a look at a predicate that does not happen any more when the telling is to be broken off."""
+
+        def look() -> Observation:
+            self.heed()
+            return predicate()
+
+        return look
 
     def prove(self, predicate: Predicate, look: Callable[[], Observation]) -> Observation:
         """Reach a verdict by ``look``, and note what it proved.
@@ -180,7 +193,8 @@ class Telling:
             ConditionFailedError: It is not so.
             DeadlineError: It did not come true in time.
         """
-        if not self._taking:
+        step = self.step
+        if step is None:
             raise UsageError(
                 f"{predicate.sentence}: nothing is being told that this could be a verdict of",
                 hint='say it inside of a step, or of a block: with then("..."):',
@@ -189,7 +203,6 @@ class Telling:
         self._by_verdict = True
         seen = look()
         self._by_verdict = False
-        step = self.steps[-1]
         step.evidence.update(predicate.evidence)
         self._timeline.record(
             step.name, "proved", f"{predicate.sentence}: {seen.seen}", seconds=round(time.monotonic() - began, 3)
@@ -199,18 +212,24 @@ class Telling:
     def comes_true(self, predicate: Predicate, within: float) -> Observation:
         """Wait until a predicate holds, and goes on to for a moment."""
         deadline = Deadline.after(min(within, self._within or within))
+        look, wanted = self.heeding(predicate), predicate.sentence
         flicker = None
         while True:
             try:
                 seen = wait_for(
-                    predicate, deadline, wanted=predicate.sentence, hint=self.hint, wake=self.wake, every=0.25
+                    self.heeding(predicate),
+                    deadline,
+                    wanted=predicate.sentence,
+                    hint=self.hint,
+                    wake=self.wake,
+                    every=0.25,
                 )
             except DeadlineError as error:
                 raise flicker or error from None
             if predicate.final:
                 return seen
             try:
-                hold(predicate, LASTING, wanted=predicate.sentence, wake=self.wake, every=0.1)
+                hold(look, LASTING, wanted=wanted, wake=self.wake, every=0.1)
             except ConditionFailedError as error:
                 # Argo CD's word on health flickers while it settles; what does not settle in time fails.
                 flicker = error
@@ -272,7 +291,8 @@ def consistently(predicate: Predicate, *, seconds: float | None = None) -> Obser
     """
     telling, lasting = _telling(), seconds or CONSISTENTLY
     return telling.prove(
-        predicate, lambda: hold(predicate, lasting, wanted=predicate.sentence, wake=telling.wake, every=0.1)
+        predicate,
+        lambda: hold(telling.heeding(predicate), lasting, wanted=predicate.sentence, wake=telling.wake, every=0.1),
     )
 
 
@@ -295,14 +315,15 @@ def expect(predicate: Predicate) -> Observation:
 def evidence(**items: Any) -> None:
     """Add what a reader can check to the step that is being taken; nothing happens where no story is told."""
     telling = _current.get()
-    if telling is not None and telling.steps:
-        telling.steps[-1].evidence.update(items)
+    if telling is not None and telling.step is not None:
+        telling.step.evidence.update(items)
 
 
 def acting() -> None:
     """Note that the story does something now: what comes of it must be later. Called by every action."""
     telling = _current.get()
     if telling is not None:
+        telling.heed()
         telling.acted = Moment.now()
 
 

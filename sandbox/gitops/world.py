@@ -103,3 +103,4 @@ class World:
         """Stop watching; what the story made stays, to be looked at."""
         if self._watch is not None:
             self._watch.__exit__()
+        self.api.close()

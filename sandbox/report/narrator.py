@@ -43,15 +43,18 @@ class Narrator:
         console: Where to write; for a verb with ``--json`` one on standard error.
         live: Whether a bottom line is wanted; it is drawn only where the console is an interactive terminal.
         expected: How many components will come up, for "9 of 18 ready"; 0 when it is not known.
+        prefix: Stands before each line, where several narrate at once.
     """
 
-    def __init__(self, console: Console, *, live: bool, expected: int = 0) -> None:
+    def __init__(self, console: Console, *, live: bool, expected: int = 0, prefix: str = "") -> None:
         self._console = console
         self._expected = expected
         unicode = console.encoding.lower().startswith("utf")
         self._marks = UNICODE if unicode else ASCII
         moves = live and console.is_interactive
-        self._lines = (TerminalLines if moves else LogLines)(min(console.width, _BROADEST), self._marks)
+        self._prefix = f"{prefix}  " if prefix else ""
+        width = min(console.width, _BROADEST) - cell_len(self._prefix)
+        self._lines = (TerminalLines if moves else LogLines)(width, self._marks)
         self._spinner = Spinner("dots" if unicode else "line", style="cyan")
         self._view = _View((), 0, 0.0, 0.0)
         self._live = (
@@ -85,7 +88,8 @@ class Narrator:
     def tell(self, event: Event) -> None:
         """Tell of one event; calls come from any thread, one at a time."""
         for line in self._lines.of(event):
-            self._console.print(line, soft_wrap=True, highlight=False)
+            for part in line.split("\n"):
+                self._console.print(Text.assemble((self._prefix, "cyan"), part), soft_wrap=True, highlight=False)
         self._view = _View(
             running=tuple(self._lines.running.values()),
             ready=self._lines.ready,

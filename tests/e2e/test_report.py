@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 from sandbox.cli.output import Output
-from sandbox.cli.reports import tell_and_report, write_kill_table
+from sandbox.cli.reports import write_kill_table
 from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
 from sandbox.engines.access import Access
+from sandbox.gitops.reporting import tell_and_report
 from sandbox.gitops.story import Sabotage, Story, story
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
@@ -79,7 +80,7 @@ class Told:
 
 
 def told(access: Access, one: Story, tenant: str, sabotage: Sabotage | None = None) -> Told:
-    result, report = tell_and_report(Output(as_json=True), access, one, Tenant(tenant), Timeline(), sabotage)
+    result, report = tell_and_report(World(access, Tenant(tenant)), one, Timeline(), print, sabotage)
     assert report, "no report was written"
     assert result.passed == (sabotage is None), result.error
     html = Path(report)
