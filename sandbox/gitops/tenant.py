@@ -43,7 +43,7 @@ class Tenant:
                 tenant's stays as it is.
         """
         slug = re.sub(r"[^a-z0-9]+", "-", said.lower()).strip("-")
-        if slug == said and len(slug) <= _LONGEST and not apart:
+        if slug == said and slug[:1].isalpha() and len(slug) <= _LONGEST and not apart:
             return cls(slug)
         mark = hashlib.sha256("\0".join((said, *apart)).encode()).hexdigest()[:_HASH]
         short = slug[: _LONGEST - _HASH - 1].rstrip("-")

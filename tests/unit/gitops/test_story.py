@@ -16,6 +16,7 @@ from sandbox.core.timeline import Timeline
 from sandbox.gitops import telling
 from sandbox.gitops.moment import Moment
 from sandbox.gitops.predicates import Predicate, every
+from sandbox.gitops.steps import Conduct, StepResult, StoryFailedError, TellingCancelledError
 from sandbox.gitops.story import (
     Sabotage,
     StoryResult,
@@ -31,7 +32,7 @@ from sandbox.gitops.story import (
     then,
     when,
 )
-from sandbox.gitops.telling import acting, last_action
+from sandbox.gitops.telling import Telling, acting, last_action
 from sandbox.gitops.world import World
 
 
@@ -84,7 +85,11 @@ def doing(name: str, look: Callable[[], Observation] = met, act: Callable[[], No
 
 
 def told(
-    world: SmallWorld, *steps: Any, sabotage: Sabotage | None = None, timeline: Timeline | None = None
+    world: SmallWorld,
+    *steps: Any,
+    sabotage: Sabotage | None = None,
+    timeline: Timeline | None = None,
+    conduct: Conduct | None = None,
 ) -> StoryResult:
     @story(sabotages=())
     def some_story(world: World) -> None:
@@ -96,7 +101,7 @@ def told(
             take(world)
 
     assert (some_story.name, some_story.summary) == ("some-story", "Tell of steps.")
-    return tell(some_story, cast(World, world), timeline or Timeline(), sabotage)
+    return tell(some_story, cast(World, world), timeline or Timeline(), sabotage, conduct)
 
 
 def wrecking(happened: list[str], before: str) -> Sabotage:
@@ -297,3 +302,72 @@ def test_the_moment_of_the_last_action_is_that_of_the_step_until_something_is_do
 
     told(world, tells)
     assert seen[0] != seen[1] == seen[2]
+
+
+def test_a_story_is_asked_before_each_step_and_when_one_has_failed(world: SmallWorld) -> None:
+    conduct = Conduct(
+        before=lambda step: world.happened.append(f"before {step.name}"),
+        failed=lambda step: world.happened.append(f"{step.name} {step.status}"),
+    )
+    sabotage = wrecking(world.happened, before="two")
+    steps = (doing("one"), doing("two", lambda: pending("wrecked")))
+    told(world, *steps, sabotage=sabotage, conduct=conduct)
+    # The failure is told before anything is mended or left.
+    assert world.happened == [
+        *("entered", "before one", "one", "before two", "wrecked", "two"),
+        *("two failed", "left", "mended"),
+    ]
+
+
+def test_a_story_that_is_cancelled_ends_within_its_wait_and_mends_what_was_wrecked(world: SmallWorld) -> None:
+    conduct = Conduct()
+
+    def look() -> Observation:
+        conduct.cancelled.set()
+        return pending("not yet")
+
+    with pytest.raises(TellingCancelledError):
+        told(world, doing("one", look), sabotage=wrecking(world.happened, before="one"), conduct=conduct)
+    assert world.happened == ["entered", "wrecked", "one", "left", "mended"]
+    with pytest.raises(TellingCancelledError):
+        told(world, doing("two"), conduct=conduct)
+
+
+def test_a_whole_telling_may_be_one_step_with_others_in_it() -> None:
+    timeline = Timeline()
+    telling = Telling(timeline, {}, contextlib.ExitStack())
+    whole = StepResult("test", "a test")
+    with telling.told(), telling.whole(whole):
+        expect(Predicate("it to be so", met, {"first": 1}))
+        with when("something is done"):
+            expect(Predicate("that to be so", met, {"second": 2}))
+        evidence(third=3)
+    assert [(step.name, step.status, step.evidence) for step in telling.steps] == [
+        ("test", "passed", {"first": 1, "third": 3}),
+        ("something-is-done", "passed", {"second": 2}),
+    ]
+
+
+def test_what_fails_in_a_step_fails_the_whole_and_is_told_once() -> None:
+    timeline = Timeline()
+    telling = Telling(timeline, {}, contextlib.ExitStack())
+    whole = StepResult("test", "a test")
+    with (
+        pytest.raises(StoryFailedError, match="that-shows: it to show"),
+        telling.told(),
+        telling.whole(whole),
+        then("that shows"),
+    ):
+        expect(Predicate("it to show", lambda: pending("nothing")))
+    assert whole.status == "failed"
+    assert [event.subject for event in timeline.events if event.what == "failed"] == ["that-shows"]
+
+
+def test_a_story_may_be_told_as_a_part_of_another(world: SmallWorld) -> None:
+    @story
+    def inner(world: World) -> None:
+        """Does one thing."""
+        doing("one")(world)
+
+    result = told(world, inner, doing("two"))
+    assert [step.name for step in result.steps] == ["one", "two"]
