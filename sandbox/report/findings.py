@@ -25,6 +25,9 @@ __all__ = [
     "scrubbed",
 ]
 
+SCHEMA_VERSION = 1
+"""Of the report as JSON: grows when a field goes or changes its meaning; new fields leave it."""
+
 T = TypeVar("T")
 
 
@@ -263,13 +266,13 @@ class Report:
         aside = f"; {left_out} could not be shown on this engine" if left_out else ""
         if self.failure is None:
             return f"Held: all {self.counted('passed')} steps that were taken are proved{aside}."
-        kind = "was not met" if self.failure.by_verdict else "could not be done"
-        return f"Did not hold: at step {self.failure.step}, “{self.failure.wanted}” {kind}."
+        ended = "Did not hold" if self.failure.by_verdict else "Could not be told to its end"
+        return f"{ended}: at step {self.failure.step}, {self.failure.wanted}."
 
     def to_json(self) -> dict[str, Any]:
         """Give the report as JSON data; times as ISO 8601."""
         data = _plain(self)
-        return {**data, "verdict": self.verdict}
+        return {"schema_version": SCHEMA_VERSION, **data, "verdict": self.verdict}
 
 
 def _plain(value: Any) -> Any:
