@@ -19,7 +19,7 @@ from docker.utils.socket import consume_socket_output, demux_adaptor, frames_ite
 
 from sandbox.containers.described import Container, ContainerOptions, DaemonInfo, Image, Owner
 from sandbox.containers.packing import packed
-from sandbox.containers.unreachable import check_listens, mend, root_cause
+from sandbox.containers.unreachable import check_listens, mend, mend_refusal, root_cause
 from sandbox.core.errors import UnavailableError
 
 __all__ = ["Docker", "connect"]
@@ -323,7 +323,7 @@ class Docker:
         with _our_errors(f"can't import image {tag}"):
             said = self._client.api.import_image(src=layer, stream_src=True, repository=repository, tag=name)
         if '"error"' in said:
-            raise UnavailableError(f"can't import image {tag}", why=said.strip()[-500:], hint="docker system df")
+            raise UnavailableError(f"can't import image {tag}", why=said.strip()[-500:], hint=mend_refusal(said))
 
     def build_image(self, context: Mapping[str, bytes], tag: str) -> None:
         """Build an image from a context in memory, which has a Dockerfile; nothing is pulled.
@@ -391,7 +391,8 @@ def _our_errors(what: str) -> Iterator[None]:
     except BuildError as error:
         raise UnavailableError(what, why=str(error)) from error
     except APIError as error:
-        raise UnavailableError(what, why=str(error.explanation or error), hint="./inv doctor") from error
+        said = str(error.explanation or error)
+        raise UnavailableError(what, why=said, hint=mend_refusal(said)) from error
     except (DockerException, requests.RequestException, OSError) as error:
         cause = root_cause(error)
         raise UnavailableError(what, why=str(cause), hint=mend(cause)) from error

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import socket
 
-__all__ = ["check_listens", "mend", "root_cause"]
+__all__ = ["check_listens", "mend", "mend_refusal", "root_cause"]
 
 _SECONDS = 10.0
 
@@ -55,3 +56,10 @@ def mend(cause: BaseException) -> str:
     if isinstance(cause, FileNotFoundError | ConnectionRefusedError):
         return "install and start Docker, or do without: --engine embedded"
     return "docker info shows the same; ./inv doctor says more"
+
+
+def mend_refusal(said: str) -> str:
+    """Say what to do about a refusal that a daemon has put into words."""
+    if os.strerror(errno.ENOSPC).lower() in said.lower():
+        return "free space where Docker keeps its data (docker info names it as Docker Root Dir): docker system df"
+    return "./inv doctor"

@@ -78,12 +78,14 @@ class User:
         checkout: Where the commands are run from.
         python: What ``inv`` would have made.
         changes: Environment variables that differ from the tests' own; None takes one out.
+        inside: Words before each command, which lead into a namespace.
     """
 
     state: Path
     checkout: Path = ROOT
     python: str = sys.executable
     changes: Mapping[str, str | None] = field(default_factory=dict)
+    inside: tuple[str, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -99,7 +101,7 @@ class User:
         """Start a command as a shell does: in a process group of its own, which Ctrl-C reaches as a whole."""
         return subprocess.Popen(
             # What `inv` execs once its .venv is there.
-            [self.python, "-m", "sandbox.cli", "--search-root", str(self.checkout), *words],
+            [*self.inside, self.python, "-m", "sandbox.cli", "--search-root", str(self.checkout), *words],
             cwd=self.checkout,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
@@ -119,7 +121,9 @@ class User:
             command.communicate()
             raise
         assert isinstance(command.args, list)
-        return Outcome(shlex.join(str(word) for word in command.args[5:]), command.returncode, stdout, stderr)
+        return Outcome(
+            shlex.join(str(word) for word in command.args[5 + len(self.inside) :]), command.returncode, stdout, stderr
+        )
 
     def run(self, *words: str, seconds: float = _COMMAND_SECONDS, **options: Any) -> Outcome:
         """Run a command to its end, however it ends."""

@@ -77,9 +77,9 @@ def component(status: Mapping[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def kubectl(status: Mapping[str, Any], *words: str, **options: Any) -> str:
-    """Run kubectl as the administrator."""
-    return run([tool("kubectl"), "--kubeconfig", status["kubeconfig"], *words], timeout=_SECONDS, **options)
+def kubectl(status: Mapping[str, Any], *words: str, within: tuple[str, ...] = (), **options: Any) -> str:
+    """Run kubectl as the administrator, behind the words that lead to where the cluster is reached."""
+    return run([*within, tool("kubectl"), "--kubeconfig", status["kubeconfig"], *words], timeout=_SECONDS, **options)
 
 
 def told_of(told: Mapping[str, Any], step: str) -> dict[str, Any]:
