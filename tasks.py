@@ -93,7 +93,7 @@ def _fetch(engine: str) -> None:
 
 @verb(
     help={
-        "parts": f"Which, joined by commas: {', '.join(run.PARTS)}; those of kind only when named.",
+        "parts": f"Which, joined by commas: {', '.join(run.PARTS)}; soak and those of kind only when named.",
         "runs": "How many runs each.",
         "json": "The report as one JSON object on stdout.",
     }

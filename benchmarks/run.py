@@ -18,14 +18,18 @@ from benchmarks import measures, on_kind
 from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
 from sandbox.engines.kind import Kind
+from sandbox.gitops.story import tell
+from sandbox.gitops.tenant import Tenant
+from sandbox.gitops.world import World
 from sandbox.toolchain import version_set
+from scenarios import catalogue
 
 __all__ = ["AIMS", "PARTS", "USUAL", "Series", "run"]
 
 NAME = "bench"
 RESULTS = Path(__file__).parent / "results"
 
-AIMS = {
+AIMS: dict[str, dict[str, float]] = {
     "up_to_first_application": {"p50": 6.0},
     "push_to_live": {"p50": 0.4, "p95": 1.0},
     "drift_to_healed": {"p50": 0.5, "p95": 1.0},
@@ -35,6 +39,7 @@ AIMS = {
     "applications_200": {"p50": 45.0},
     "idle_memory_gib": {"p50": 1.2},
     "idle_cores": {"p50": 0.3},
+    "story_core_failed": {"p50": 0},
     "kind_up_to_answer": {"p50": 40.0},
     "kind_up_by_bare_cluster": {"p50": 2.5},
     "kind_push_to_answer": {"p50": 6.0},
@@ -126,6 +131,18 @@ def _idle(runs: int, say: Callable[[str], None]) -> list[Series]:
     return [Series("idle_memory_gib", [found["memory_gib"]]), Series("idle_cores", [found["cores"]])]
 
 
+def _soak(runs: int, say: Callable[[str], None]) -> list[Series]:
+    told, flakes = Series("story_core"), 0
+    access = sandboxes.up(NAME, sandboxes.UpOptions(), Timeline())
+    for number in range(runs):
+        result = tell(catalogue()["core"], World(access, Tenant("soak")), Timeline())
+        told.values.append(result.seconds)
+        flakes += not result.passed
+        if not result.passed or number % 10 == 0:  # now and then, to show that it goes on
+            say(f"story {number + 1}/{runs}: {result.seconds:.1f} s; {flakes} failed {result.error or ''}")
+    return [told, Series("story_core_failed", [flakes])]
+
+
 def _up_on_kind(runs: int, say: Callable[[str], None]) -> list[Series]:
     bare, up, down = Series("kind_bare_cluster"), Series("kind_up_to_answer"), Series("kind_down")
     for number in range(min(runs, 5)):
@@ -172,13 +189,14 @@ PARTS: dict[str, Callable[[int, Callable[[str], None]], list[Series]]] = {
     "demo": _demo,
     "many": _many,
     "idle": _idle,
+    "soak": _soak,
     "kind-up": _up_on_kind,
     "kind-changes": _changes_on_kind,
 }
 """What can be measured by itself."""
 
-USUAL = [name for name in PARTS if not name.startswith(Kind.name)]
-"""What is measured unless it is said: no more than a machine without Docker can do."""
+USUAL = [name for name in PARTS if name != "soak" and not name.startswith(Kind.name)]
+"""What is measured unless it is said: what takes minutes, on a machine without Docker."""
 
 
 def run(parts: list[str], runs: int, say: Callable[[str], None]) -> tuple[Path, dict[str, Any]]:
