@@ -32,7 +32,8 @@ _GIBIBYTE = 1 << 30
 _ASK_SECONDS = 10.0
 _OLDEST_PYTHON = (3, 11)
 _OPEN_FILES = 4096
-# What kind's own list of known issues asks for; the second is where one cluster is in danger.
+# What kind asks for ("Pod errors due to 'too many open files'", kind's known issues); the second is where one cluster
+# is in danger.
 _INSTANCES, _FEWEST_INSTANCES = 512, 64
 _WATCHES, _FEWEST_WATCHES = 524288, 8192
 _GPG_PATH = "/usr/bin:/bin"
