@@ -23,6 +23,7 @@ from kubernetes.config import ConfigException, list_kube_config_contexts, new_cl
 from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
+from sandbox.components.resources import AGGREGATED, Resource, described
 from sandbox.components.streams import Ending
 from sandbox.core.errors import SandboxError, UnavailableError
 
@@ -32,6 +33,8 @@ FIELD_MANAGER = "gitops-sandbox"
 _SECONDS = 20.0
 _AGAIN_AFTER = 0.2
 _NOT_FOUND = 404
+_JSON = "application/json"
+_METADATA = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 
 class KubeError(UnavailableError):
@@ -51,23 +54,6 @@ class KubeError(UnavailableError):
         super().__init__(f"the API server answered {status} to {request}", why=message[:2000])
         self.status = status
         self.reason = reason
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """How objects of one kind are addressed."""
-
-    api_version: str
-    kind: str
-    plural: str
-    namespaced: bool
-
-    def path(self, namespace: str | None = None, name: str | None = None) -> str:
-        """Give the URL path of one object, or of the list it is in."""
-        root = f"/api/{self.api_version}" if "/" not in self.api_version else f"/apis/{self.api_version}"
-        if self.namespaced and namespace:
-            root += f"/namespaces/{urllib.parse.quote(namespace, safe='')}"
-        return f"{root}/{self.plural}" + (f"/{urllib.parse.quote(name, safe='')}" if name else "")
 
 
 def quantity(value: Any) -> Decimal | None:
@@ -135,11 +121,18 @@ class KubeApi:
         self._resources: dict[tuple[str, str], Resource] = {}
 
     def _open(
-        self, method: str, path: str, *, body: Any, content_type: str, timeout: float | tuple[float, float | None]
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any,
+        content_type: str,
+        timeout: float | tuple[float, float | None],
+        accept: str = _JSON,
     ) -> Any:
         # Of a client certificate the pool knows; a token may be a program's, and is asked for anew when it is old.
         token = self._client.configuration.auth_settings().get("BearerToken", {}).get("value")
-        headers = {"Accept": "application/json", "Content-Type": content_type}
+        headers = {"Accept": accept, "Content-Type": content_type}
         headers |= {"Authorization": token} if token else {}
         try:
             return self._client.rest_client.request(
@@ -150,14 +143,16 @@ class KubeApi:
         except (HTTPError, OSError) as error:
             raise UnavailableError("the API server does not answer", why=f"{method} {path}: {error}") from error
 
-    def request(self, method: str, path: str, *, body: Any = None, content_type: str = "application/json") -> Any:
+    def request(
+        self, method: str, path: str, *, body: Any = None, content_type: str = _JSON, accept: str = _JSON
+    ) -> Any:
         """Send one request and return the JSON of the answer.
 
         Raises:
             KubeError: The API server refused it.
             UnavailableError: It does not answer.
         """
-        text = self._text(method, path, body=body, content_type=content_type)
+        text = self._text(method, path, body=body, content_type=content_type, accept=accept)
         return json.loads(text) if text.startswith("{") else text
 
     def text(self, path: str) -> str:
@@ -167,10 +162,10 @@ class KubeApi:
             KubeError: The API server refused it.
             UnavailableError: It does not answer.
         """
-        return self._text("GET", path, body=None, content_type="application/json")
+        return self._text("GET", path, body=None, content_type=_JSON, accept=_JSON)
 
-    def _text(self, method: str, path: str, *, body: Any, content_type: str) -> str:
-        answer = self._open(method, path, body=body, content_type=content_type, timeout=_SECONDS)
+    def _text(self, method: str, path: str, *, body: Any, content_type: str, accept: str) -> str:
+        answer = self._open(method, path, body=body, content_type=content_type, timeout=_SECONDS, accept=accept)
         try:
             text = str(answer.read().decode())
         except HTTPError as error:
@@ -198,6 +193,28 @@ class KubeApi:
             return self._resources[api_version, kind]
         except KeyError:
             raise KubeError(f"GET {api_version}", _NOT_FOUND, f"no kind {kind} in {api_version}") from None
+
+    def kinds(self) -> list[Resource]:
+        """Give every kind that the API server serves, each in the version that its group prefers.
+
+        By the aggregated discovery (``apidiscovery.k8s.io/v2``): two requests, however many groups there are.
+
+        Raises:
+            KubeError: The API server refused it.
+            UnavailableError: It does not answer.
+        """
+        roots = [self.request("GET", root, accept=AGGREGATED) for root in ("/api", "/apis")]
+        return [resource for root in roots for resource in described(root)]
+
+    def metadata(self, resource: Resource) -> list[dict[str, Any]]:
+        """Give the metadata of all objects of a kind, in all namespaces, and nothing else of them.
+
+        Raises:
+            KubeError: The API server refused it.
+            UnavailableError: It does not answer.
+        """
+        # An empty list of some kinds is null.
+        return [item["metadata"] for item in self.request("GET", resource.path(), accept=_METADATA)["items"] or ()]
 
     def get(self, api_version: str, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
         """Give one object; None when there is none."""
@@ -273,7 +290,7 @@ class KubeApi:
             UnavailableError: The stream broke.
         """
         path = resource.path(namespace) + "?watch=true&allowWatchBookmarks=true&timeoutSeconds=600"
-        answer = self._open("GET", path, body=None, content_type="application/json", timeout=(5.0, 660.0))
+        answer = self._open("GET", path, body=None, content_type=_JSON, timeout=(5.0, 660.0))
         try:
             if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
                 raise KubeError(f"watch {path}", answer.status, answer.read().decode())

@@ -2,73 +2,209 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sandbox.components.kube import KubeApi
+from sandbox.components.kube import KubeApi, KubeError, Resource
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 
-__all__ = ["Namespaces", "OwnNamespaces"]
+__all__ = ["Namespaces", "OwnNamespaces", "Owns"]
+
+Owns = Callable[[Mapping[str, Any]], bool]
+"""Says of an object's metadata whether the object is the story's, wherever in the cluster it is."""
 
 _CLEAR_SECONDS = 60.0
+_GRACE = 0.5
+"""Seconds that a finalizer's own controller has before the object is freed of it."""
+_AT_ONCE = 4  # what the client's pool keeps open for a machine of two processors is twice that
+_GONE, _CONFLICT = 404, 409
+# The API server's own, which removes what is stored of a custom type: without it that would stay in etcd for ever.
+_NEVER_FREED = frozenset({"customresourcecleanup.apiextensions.k8s.io"})
+# They refuse what others ask for, and so go first.
+_FIRST = ("validatingwebhookconfigurations", "mutatingwebhookconfigurations", "validatingadmissionpolicybindings")
+# The same objects as Event of v1.
+_SECOND_NAMES = ("events.k8s.io",)
+_NAMESPACES = Resource("v1", "Namespace", "namespaces", namespaced=False)
 
 
 class Namespaces(Protocol):
     """Whoever gives a story its namespaces."""
 
-    def clear(self, api: KubeApi, names: Sequence[str]) -> None:
-        """See that Applications can fill the namespaces, and that nothing of an earlier story is in them.
+    def clear(self, api: KubeApi, names: Sequence[str], owns: Owns) -> Sequence[str]:
+        """See that Applications can fill the namespaces, and that nothing of an earlier story is in the cluster.
 
         Args:
             api: Who speaks for the sandbox.
             names: The namespaces; no Application looks after them any more.
+            owns: What else is the story's, as far as the sandbox may look in this cluster.
+
+        Returns:
+            What had to be freed of finalizers that nobody took off: each object, and what held it.
 
         Raises:
             UnavailableError: One can't be had; says why.
-            DeadlineError: Something stays in one; names it and what holds it.
+            DeadlineError: Something stays; names it and what holds it.
         """
 
 
 class OwnNamespaces:
-    """Those of a cluster that is the sandbox's own: they go as a whole, and Argo CD makes them again."""
+    """Those of a cluster that is the sandbox's own: they go as a whole, and with them all else that is the story's."""
 
-    def clear(self, api: KubeApi, names: Sequence[str]) -> None:
-        """Delete them, and wait until they are gone.
+    def clear(self, api: KubeApi, names: Sequence[str], owns: Owns) -> Sequence[str]:
+        """Delete the namespaces and every other object that is the story's, and wait until all are gone.
 
         Raises:
-            DeadlineError: One stays; names it and the finalizers that hold it.
+            DeadlineError: Something stays; names it and the finalizers that hold it.
         """
-        for name in names:
-            if api.get("v1", "Namespace", name) is not None:
-                self._empty(api, name)
-                api.delete("v1", "Namespace", name)
-            # The namespace controller first looks five seconds later; pods that it finds cost sixteen more.
-            api.delete_all("v1", "Pod", name)
+        sweep = _Sweep(api, names, owns)
         wait_for(
-            lambda: self._gone(api, names),
-            Deadline.after(_CLEAR_SECONDS),
-            wanted=f"what is left in {', '.join(names)} to be gone",
-            every=0.1,
+            sweep.round, Deadline.after(_CLEAR_SECONDS), wanted="what an earlier story left to be gone", every=0.02
         )
+        return list(sweep.freed)
 
-    @staticmethod
-    def _empty(api: KubeApi, namespace: str) -> None:
-        """Delete what runs there without any grace: the namespace's own deletion would sit out half of each pod's."""
-        for api_version, kind in (("apps/v1", "Deployment"), ("apps/v1", "ReplicaSet"), ("v1", "Pod")):
-            api.delete_all(api_version, kind, namespace)
 
-    @staticmethod
-    def _gone(api: KubeApi, names: Sequence[str]) -> Observation:
-        left: list[dict[str, Any]] = [
-            found for name in names if (found := api.get("v1", "Namespace", name)) is not None
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """One object that is the story's."""
+
+    resource: Resource
+    metadata: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        return str(self.metadata["name"])
+
+    @property
+    def namespace(self) -> str | None:
+        return self.metadata.get("namespace")
+
+    @property
+    def going(self) -> bool:
+        return "deletionTimestamp" in self.metadata
+
+    @property
+    def finalizers(self) -> list[str]:
+        return [each for each in self.metadata.get("finalizers") or () if each not in _NEVER_FREED]
+
+    def __str__(self) -> str:
+        place = f" in {self.namespace}" if self.namespace else ""
+        held = f", held by {', '.join(self.finalizers)}" if self.finalizers else ""
+        return f"{self.resource.kind} {self.name}{place}{held}"
+
+
+class _Sweep:
+    """Rounds of looking at everything and deleting what is the story's, until one finds nothing.
+
+    Attributes:
+        freed: What was freed of finalizers, in words; a dict for its order.
+    """
+
+    def __init__(self, api: KubeApi, names: Sequence[str], owns: Owns) -> None:
+        self._api = api
+        self._names = set(names)
+        self._owns = owns
+        self._seen_going: dict[str, float] = {}
+        self.freed: dict[str, None] = {}
+
+    def round(self) -> Observation:
+        """Take one round."""
+        spaces = [each for each in self._listed(_NAMESPACES) if each.name in self._names or self._owns(each.metadata)]
+        self._names |= {each.name for each in spaces}
+        for each in spaces:
+            if not each.going:
+                self._delete(each)
+        left = self._others()
+        self._end(left)
+        inside = {each.namespace for each in left}
+        for each in spaces:
+            if each.going and each.name not in inside:
+                self._finalize(each)
+        rest = [*spaces, *left]
+        return pending("; ".join(map(str, rest[:10]))) if rest else met("gone")
+
+    def _others(self) -> list[_Found]:
+        """Find all that is the story's but namespaces, of every kind that there is."""
+        kinds = [
+            kind
+            for kind in self._api.kinds()
+            if {"list", "delete"} <= kind.verbs
+            and kind.kind != "Namespace"
+            and kind.api_version.partition("/")[0] not in _SECOND_NAMES
         ]
-        if not left:
-            return met("gone")
-        messages = [
-            condition["message"]
-            for found in left
-            for condition in found.get("status", {}).get("conditions") or ()
-            if condition["status"] == "True"
-        ]
-        listed = ", ".join(found["metadata"]["name"] for found in left)
-        return pending(f"namespaces {listed}: {'; '.join(messages) or 'being deleted'}")
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = [each for listed in pool.map(self._listed, kinds) for each in listed]
+        return [each for each in found if each.namespace in self._names or self._owns(each.metadata)]
+
+    def _listed(self, kind: Resource) -> list[_Found]:
+        try:
+            return [_Found(kind, metadata) for metadata in self._api.metadata(kind)]
+        except KubeError as error:
+            # A custom type may go between two requests.
+            if error.status == _GONE:
+                return []
+            raise
+
+    def _end(self, left: Sequence[_Found]) -> None:
+        """Delete objects without any grace, in its own namespaces all of a kind at once, and free what is held."""
+        first = [each for each in left if each.resource.plural in _FIRST]
+        standing = [each for each in left if not each.going and each not in first]
+        single = [each for each in standing if not self._goes_with_its_kind(each)]
+        whole = {each.resource.path(each.namespace) for each in standing if each not in single}
+        for each in first:
+            self._delete(each)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            # The lists take the results, so that what one of them raised is raised here.
+            list(pool.map(self._request_deletion, whole))
+            list(pool.map(self._delete, single))
+        for each in left:
+            if each.going and each.finalizers:
+                self._free_in_time(each)
+
+    def _goes_with_its_kind(self, found: _Found) -> bool:
+        return found.namespace in self._names and "deletecollection" in found.resource.verbs
+
+    def _free_in_time(self, found: _Found) -> None:
+        """Free an object of its finalizers once those who should take them off have had time to."""
+        uid, now = str(found.metadata["uid"]), time.monotonic()
+        if now - self._seen_going.setdefault(uid, now) < _GRACE:
+            return
+        self.freed[str(found)] = None
+        kept = [each for each in found.metadata["finalizers"] if each in _NEVER_FREED]
+        patch = {"metadata": {"finalizers": kept or None}}
+        with _overtaken():
+            self._api.merge(found.resource.api_version, found.resource.kind, found.name, found.namespace, patch)
+
+    def _delete(self, found: _Found) -> None:
+        self._request_deletion(found.resource.path(found.namespace, found.name))
+
+    def _request_deletion(self, path: str) -> None:
+        options = {"kind": "DeleteOptions", "gracePeriodSeconds": 0, "propagationPolicy": "Background"}
+        with _overtaken():
+            self._api.request("DELETE", path, body=options)
+
+    def _finalize(self, namespace: _Found) -> None:
+        """Say of a namespace in which nothing is left that it is done.
+
+        The namespace controller first looks after five seconds, and sixteen later again. What it would say is shown
+        already: since the round before nothing new can come into it, and every kind was looked at after that.
+        """
+        path = namespace.resource.path(name=namespace.name)
+        with _overtaken():
+            live = self._api.request("GET", path)
+            if "deletionTimestamp" in live["metadata"]:
+                live["spec"]["finalizers"] = []
+                self._api.request("PUT", f"{path}/finalize", body=live)
+
+
+@contextlib.contextmanager
+def _overtaken() -> Iterator[None]:
+    """Let pass that an object is gone, or was changed since it was looked at: the next round tells."""
+    try:
+        yield
+    except KubeError as error:
+        if error.status not in (_GONE, _CONFLICT):
+            raise

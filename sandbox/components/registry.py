@@ -45,7 +45,7 @@ def settings(context: Context, *, address: str, root: str, accounts: str) -> dic
     return {
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
-        "storage": {"filesystem": {"rootdirectory": root}, "delete": {"enabled": False}},
+        "storage": {"filesystem": {"rootdirectory": root}, "delete": {"enabled": True}},
         "http": {"addr": address, "secret": context.secrets.value(HTTP_SECRET)},
         "auth": {"htpasswd": {"realm": "gitops-sandbox", "path": accounts}},
     }

@@ -133,15 +133,19 @@ def remove_tree(path: Path) -> None:
         UnavailableError: Something of it can't be removed.
     """
     deadline = Deadline.after(_REMOVE_SECONDS)
+    there = path.exists()
 
     def gone() -> Observation:
         try:
             with writing_errors(path):
                 _remove_once(path)
         except UnavailableError as error:
-            # What was being written when its writer was ended may appear a moment later.
-            cause = error.__cause__
-            if not isinstance(cause, OSError) or cause.errno != errno.ENOTEMPTY or deadline.passed:
+            # What was being written when its writer was ended may appear a moment later; and somebody else may
+            # remove it too.
+            number = error.__cause__.errno if isinstance(error.__cause__, OSError) else None
+            if number == errno.ENOENT and there and not path.exists():
+                return met("somebody else has removed it")
+            if number not in (errno.ENOTEMPTY, errno.ENOENT) or not there or deadline.passed:
                 raise
             return pending(error.why)
         return met("removed")

@@ -75,5 +75,6 @@ def run_own(access: Access, path: Path, say: Callable[[str], None]) -> Run:
 def _ensure_environment(access: Access) -> None:
     if TENANT.environment not in list_repositories(access.repositories):
         world = World(access, TENANT)
+        world.claim()
         world.environment.begin()
         world.register()

@@ -13,6 +13,7 @@ from sandbox.gitops.predicates import Predicate
 __all__ = ["RegistryView"]
 
 _SECONDS = 5.0
+_MOST_REPOSITORIES = 1000
 _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
     "application/vnd.docker.distribution.manifest.v2+json, "
@@ -22,7 +23,7 @@ _MANIFESTS = (
 
 @dataclass(frozen=True, slots=True)
 class RegistryView:
-    """Looks into the registry; it changes nothing there.
+    """Looks into the registry; all that it changes there is to remove what a tenant has pushed.
 
     Attributes:
         address: ``host:port``.
@@ -44,18 +45,47 @@ class RegistryView:
         Raises:
             UnavailableError: The registry does not answer, or not as one.
         """
-        url = f"http://{self.address}/v2/{name}/manifests/{reference}"
+        answer = self._ask("HEAD", f"{name}/manifests/{reference}", accept=_MANIFESTS)
+        return None if answer is None else str(answer.headers["Docker-Content-Digest"])
+
+    def _ask(self, method: str, path: str, *, accept: str = "*/*") -> requests.Response | None:
+        """Send one request; None when the registry has nothing there."""
+        url = f"http://{self.address}/v2/{path}"
         try:
-            answer = requests.head(
-                url, auth=(self.user, self.password), headers={"Accept": _MANIFESTS}, timeout=_SECONDS
+            answer = requests.request(
+                method, url, auth=(self.user, self.password), headers={"Accept": accept}, timeout=_SECONDS
             )
         except requests.RequestException as error:
             raise UnavailableError("the registry does not answer", why=str(error)) from error
         if answer.status_code == requests.codes.not_found:
             return None
-        if answer.status_code != requests.codes.ok:
-            raise UnavailableError(f"the registry answered {answer.status_code} to HEAD {url}")
-        return str(answer.headers["Docker-Content-Digest"])
+        if not answer.ok:
+            raise UnavailableError(f"the registry answered {answer.status_code} to {method} {url}")
+        return answer
+
+    def tags(self, prefix: str) -> dict[str, list[str]]:
+        """Give the tags of each repository whose name begins so, sorted; one that has no tag is left out.
+
+        Raises:
+            UnavailableError: The registry does not answer, or not as one.
+        """
+        # One page: a sandbox has fewer repositories.
+        catalog = self._ask("GET", f"_catalog?n={_MOST_REPOSITORIES}")
+        names = [name for name in (catalog.json()["repositories"] if catalog else ()) if name.startswith(prefix)]
+        listed = {name: self._ask("GET", f"{name}/tags/list") for name in names}
+        # Of a repository that has lost all of its tags, Distribution says null.
+        found = {name: sorted(answer.json()["tags"] or ()) for name, answer in listed.items() if answer}
+        return {name: tags for name, tags in found.items() if tags}
+
+    def remove(self, prefix: str) -> None:
+        """Remove every tagged image of the repositories whose names begin so (OCI distribution specification, end-9).
+
+        Raises:
+            UnavailableError: The registry does not answer, or refuses.
+        """
+        for name, tags in self.tags(prefix).items():
+            for digest in {self.digest(name, tag) for tag in tags} - {None}:
+                self._ask("DELETE", f"{name}/manifests/{digest}")
 
     def holds(self, image: str) -> Predicate:
         """The registry holds an image as it is named; see ``look``."""

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Self
 
-__all__ = ["APPLICATION", "ENVIRONMENTS", "Tenant"]
+from sandbox.core.files import make_private_dir, write_new_file
+from sandbox.gitops.moment import Moment
+
+__all__ = ["APPLICATION", "ENVIRONMENTS", "Tenant", "Tenants"]
 
 APPLICATION = "greeter"
 ENVIRONMENTS = ("dev", "staging", "production")
@@ -68,3 +73,47 @@ class Tenant:
     def application(self, environment: str) -> str:
         """Give the name of its Application for an environment, which is that of the namespace too."""
         return f"{self.name_prefix}{APPLICATION}-{environment}"
+
+    def claims(self, name: str, others: Iterable[str] = ()) -> bool:
+        """Say whether a name in the cluster is one of this tenant's: its own, or one that goes on behind it.
+
+        Args:
+            name: Of a namespace, an object, an AppProject.
+            others: The names of other tenants: what one with a longer name claims is that one's.
+        """
+        longer = (replace(self, name=other) for other in others if other.startswith(f"{self.name}-"))
+        mine = name.startswith(self.name_prefix) or name == self.name_prefix.removesuffix("-")
+        return mine and not any(tenant.claims(name) for tenant in longer)
+
+
+class Tenants:
+    """The tenants that a sandbox has, and since when: what was there before a tenant came is not the tenant's.
+
+    Args:
+        folder: The sandbox's state folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / "tenants"
+
+    def add(self, tenant: Tenant) -> None:
+        """Note that a tenant is there from now on; one that is there already stays as old as it is."""
+        make_private_dir(self._folder)
+        write_new_file(self._folder / tenant.name, Moment.now().at.strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    def since(self, tenant: Tenant) -> str | None:
+        """Say since when a tenant is there, as the API server writes a time (RFC 3339); None when it is not."""
+        try:
+            return (self._folder / tenant.name).read_text()
+        except FileNotFoundError:
+            return None
+
+    def names(self) -> list[str]:
+        """Give the names of all tenants."""
+        if not self._folder.is_dir():
+            return []
+        return sorted(path.name for path in self._folder.iterdir() if not path.name.startswith("."))
+
+    def discard(self, tenant: Tenant) -> None:
+        """Forget a tenant of whom nothing is left."""
+        (self._folder / tenant.name).unlink(missing_ok=True)

@@ -8,7 +8,8 @@ from typing import Self
 
 from sandbox.components.kube import KubeApi, Watch
 from sandbox.engines.access import Access
-from sandbox.gitops.application import API, Application
+from sandbox.gitops.application import Application
+from sandbox.gitops.clearing import Cleared, clear_tenant
 from sandbox.gitops.cluster import Cluster
 from sandbox.gitops.moment import Moment
 from sandbox.gitops.pipeline import Pipeline
@@ -16,9 +17,8 @@ from sandbox.gitops.predicates import Predicate, every
 from sandbox.gitops.registry import RegistryView
 from sandbox.gitops.repositories import EnvironmentRepo, SourceRepo
 from sandbox.gitops.telling import acting
-from sandbox.gitops.tenant import APPLICATION, ENVIRONMENTS, Tenant
+from sandbox.gitops.tenant import APPLICATION, ENVIRONMENTS, Tenant, Tenants
 from sandbox.gitops.traffic import Service, Traffic
-from sandbox.servers.repositories import delete_repository
 
 __all__ = ["World"]
 
@@ -70,30 +70,26 @@ class World:
         for manifest in self.environment.argocd_manifests():
             self.api.apply(manifest)
 
-    def clear(self) -> None:
+    def clear(self) -> Cleared:
         """Remove everything that an earlier story made under this tenant's names, and wait until it is gone.
+
+        Returns:
+            What had to be freed of finalizers on the way.
 
         Raises:
             UnavailableError: A namespace that the story needs can't be had.
             DeadlineError: Something stays; names it and the finalizers that hold it.
         """
-        # Without its finalizer an Application goes at once; its objects go with what is in their namespace.
-        for application in self.applications.values():
-            self._delete("Application", application.name)
-        self.access.namespaces.clear(self.api, [application.namespace for application in self.applications.values()])
-        self._delete("AppProject", self.tenant.project)
-        for repository in (self.tenant.source, self.tenant.environment):
-            delete_repository(self.access.repositories, repository)
+        return clear_tenant(self.access, self.api, self.tenant)
 
-    def _delete(self, kind: str, name: str) -> None:
-        namespace = self.access.argocd_namespace
-        if self.api.get(API, kind, name, namespace) is not None:
-            self.api.merge(API, kind, name, namespace, {"metadata": {"finalizers": None}})
-            self.api.delete(API, kind, name, namespace)
+    def claim(self) -> None:
+        """Say that the tenant is there: what comes into being under its names from now on is its own."""
+        Tenants(self.access.folder).add(self.tenant)
 
     def __enter__(self) -> Self:
         """Clear what was left, and begin to watch."""
         self.clear()
+        self.claim()
         kinds = {kind for application in self.applications.values() for kind in application.watched()}
         self._watch = self.api.watch(sorted(kinds, key=str))
         self.changed = self._watch.changed

@@ -100,6 +100,9 @@ class CiRunner:
     def _execute(self, queued: Run) -> None:
         if self._stopping.is_set():
             return  # It stays queued, for the next start.
+        if self._store.is_cancelled(queued):
+            self._store.finish(queued.ended("cancelled", "it was cancelled before it began"))
+            return
         going = self._store.write(replace(queued, status="running", started=now()))
         try:
             going, result = self._run(going)
@@ -140,7 +143,7 @@ class CiRunner:
             steps.append(step)
             self._store.write(replace(going, steps=tuple(done.to_json() for done in steps)))
 
-        result = run_workflow(request, record, self._stopping)
+        result = run_workflow(request, record, lambda: self._stopping.is_set() or self._store.is_cancelled(going))
         return replace(going, steps=tuple(done.to_json() for done in steps)), result
 
 

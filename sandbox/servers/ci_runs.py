@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.core.errors import UsageError
-from sandbox.core.files import make_private_dir, read_json, remove_tree, write_json
+from sandbox.core.files import make_private_dir, read_json, remove_tree, write_file, write_json
 from sandbox.core.names import check_repository_name
 
 __all__ = ["Run", "RunStore", "now"]
@@ -22,6 +22,7 @@ _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _RESULT = "result.json"
 _EVENT = "event.json"
 _WORK = "work"
+_CANCEL = "cancel"
 _KEPT = 50
 
 
@@ -160,6 +161,30 @@ class RunStore:
         finally:
             self.write(run)
         return run
+
+    def cancel(self, run: Run) -> None:
+        """Ask for the end of a run that waits or goes on; the runner, another process, sees it within a moment.
+
+        Raises:
+            UnavailableError: It can't be written.
+        """
+        # A run that was removed meanwhile needs no end.
+        if self.folder(run).is_dir():
+            write_file(self.folder(run) / _CANCEL, "")
+
+    def is_cancelled(self, run: Run) -> bool:
+        """Say whether somebody has asked for the end of a run."""
+        return (self.folder(run) / _CANCEL).exists()
+
+    def remove(self, run: Run) -> None:
+        """Remove all that is kept of a run that has ended; nothing happens when it is absent.
+
+        Raises:
+            UnavailableError: Something of it can't be removed.
+        """
+        with self._changing:
+            if self.folder(run).exists():
+                remove_tree(self.folder(run))
 
     def prune(self) -> None:
         """Remove what lies before the newest runs that ended; a run that waits or goes on stays, however old.

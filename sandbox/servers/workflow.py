@@ -104,14 +104,14 @@ class WorkflowResult:
 
 
 def run_workflow(
-    request: WorkflowRequest, on_step: Callable[[StepResult], None], cancelled: threading.Event | None = None
+    request: WorkflowRequest, on_step: Callable[[StepResult], None], cancelled: Callable[[], bool] = lambda: False
 ) -> WorkflowResult:
     """Run the workflows that the event triggers, one after another, until one fails.
 
     Args:
         request: What to run.
         on_step: Called for each step that ends, from this thread.
-        cancelled: Ends the run as cancelled when it is set.
+        cancelled: Says whether the run is to end as cancelled; asked many times a second.
 
     Raises:
         UsageError: A workflow file can't be read, or the event is no push event.
@@ -123,7 +123,7 @@ def run_workflow(
     log = request.folder / "log.txt"
     write_file(log, "")
     with _prepared(request) as way, log.open("a") as file:
-        run = _Run(request, way, on_step, cancelled or threading.Event(), deadline)
+        run = _Run(request, way, on_step, cancelled, deadline)
         for workflow in workflows:
             run.workflow(workflow, file)
             if run.status != "passed":
@@ -163,7 +163,7 @@ class _Run:
         request: WorkflowRequest,
         way: Path,
         on_step: Callable[[StepResult], None],
-        cancelled: threading.Event,
+        cancelled: Callable[[], bool],
         deadline: Deadline,
     ) -> None:
         self.steps: list[StepResult] = []
@@ -200,7 +200,7 @@ class _Run:
 
     def _lines(self, lines: queue.SimpleQueue[str | None]) -> Iterator[LogLine]:
         while True:
-            if self._cancelled.is_set():
+            if self._cancelled():
                 self.status, self.reason = "cancelled", "the run was cancelled"
                 return
             if self._deadline.passed:

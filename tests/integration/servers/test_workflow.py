@@ -4,6 +4,7 @@ import base64
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def request_for(tmp_path: Path) -> Any:
     return make
 
 
-def outcome(request: WorkflowRequest, cancelled: threading.Event | None = None) -> tuple[WorkflowResult, str]:
+def outcome(request: WorkflowRequest, cancelled: Callable[[], bool] = lambda: False) -> tuple[WorkflowResult, str]:
     result = run_workflow(request, lambda _: None, cancelled)
     return result, result.log.read_text()
 
@@ -176,7 +177,7 @@ def test_what_a_step_leaves_running_ends_with_the_run(request_for: Any) -> None:
 def test_a_cancelled_run_ends_at_once(request_for: Any) -> None:
     request, cancelled = request_for("      - run: sleep 300\n"), threading.Event()
     results: list[WorkflowResult] = []
-    thread = threading.Thread(target=lambda: results.append(run_workflow(request, lambda _: None, cancelled)))
+    thread = threading.Thread(target=lambda: results.append(run_workflow(request, lambda _: None, cancelled.is_set)))
     thread.start()
     wait_for(
         lambda: met() if len(list(marked(str(request.folder), RUN_FOLDER_VARIABLE))) > 1 else pending("not yet"),

@@ -95,3 +95,18 @@ def test_what_a_removal_that_was_broken_off_left_is_removed_too(tmp_path: Path) 
     store.prune()
 
     assert not store.folder(first).exists()
+
+
+def test_a_run_is_cancelled_across_processes_and_removed_with_all_that_is_kept_of_it(tmp_path: Path) -> None:
+    store, other = RunStore(tmp_path / "runs"), RunStore(tmp_path / "runs")
+    run = store.add(EVENT, "delivery")
+    assert run is not None
+    assert not store.is_cancelled(run)
+
+    other.cancel(run)
+
+    assert store.is_cancelled(run)
+    other.remove(run)
+    other.remove(run)
+    other.cancel(run)
+    assert list((tmp_path / "runs").iterdir()) == []
