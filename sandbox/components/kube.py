@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import yaml
+from kubernetes.client import Configuration
 from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException, list_kube_config_contexts, new_client_from_config
 from kubernetes.utils.quantity import parse_quantity
@@ -32,6 +33,7 @@ __all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "Watch", "context_nam
 FIELD_MANAGER = "gitops-sandbox"
 _SECONDS = 20.0
 _AGAIN_AFTER = 0.2
+_CONNECTIONS = 32
 _NOT_FOUND = 404
 _JSON = "application/json"
 _METADATA = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -110,9 +112,12 @@ class KubeApi:
     """
 
     def __init__(self, kubeconfig: Path | str, context: str | None = None) -> None:
+        settings = Configuration()
+        # A telling watches a dozen kinds at once; a connection too many would be thrown away after its request.
+        settings.connection_pool_maxsize = _CONNECTIONS
         try:
             self._client: Any = new_client_from_config(
-                config_file=str(kubeconfig), context=context, persist_config=False
+                config_file=str(kubeconfig), context=context, client_configuration=settings, persist_config=False
             )
         except ConfigException as error:
             # Missing, or empty since whoever was to write it was ended.

@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.core.errors import UnavailableError
 from sandbox.core.files import make_private_dir
 
-__all__ = ["cache_root", "data_root", "home", "sandbox_dir", "state_root"]
+__all__ = ["cache_root", "data_root", "home", "sandbox_dir", "state_path", "state_root"]
 
 _APP = "gitops-sandbox"
 
@@ -45,9 +45,14 @@ def cache_root() -> Path:
     return make_private_dir(_xdg("XDG_CACHE_HOME", ".cache"))
 
 
+def state_path() -> Path:
+    """Say where the folder of all sandboxes of this user is, or would be."""
+    return _xdg("XDG_STATE_HOME", ".local/state")
+
+
 def state_root() -> Path:
     """Give the folder of all sandboxes of this user."""
-    return make_private_dir(_xdg("XDG_STATE_HOME", ".local/state"))
+    return make_private_dir(state_path())
 
 
 def sandbox_dir(name: str) -> Path:

@@ -38,7 +38,7 @@ def locked(
     hint: str = "",
     on_wait: Callable[[], None] = _nothing,
 ) -> Iterator[None]:
-    """Hold a lock on a file, which stays when the lock is given back.
+    """Hold a lock on a file; whoever holds it alone may take the file away, and who waits then takes a new one.
 
     Args:
         path: The file; made if need be.
@@ -53,18 +53,35 @@ def locked(
         DeadlineError: Another one held it for too long.
         UnavailableError: The file can't be made.
     """
-    descriptor = _opened(path)
-
-    def taken() -> Observation:
-        return met() if _try(descriptor, mode) else pending(held)
-
+    found = _locked(path, mode)
+    if found is None:
+        on_wait()
+        found = _waited_for(path, mode, deadline, wanted=wanted, held=held, hint=hint)
     try:
-        if not _try(descriptor, mode):
-            on_wait()
-            wait_for(taken, deadline, wanted=wanted, hint=hint)
         yield
     finally:
-        os.close(descriptor)
+        os.close(found)
+
+
+def _waited_for(path: Path, mode: Mode, deadline: Deadline, *, wanted: str, held: str, hint: str = "") -> int:
+    found: list[int] = []
+
+    def look() -> Observation:
+        descriptor = _locked(path, mode)
+        found.extend([] if descriptor is None else [descriptor])
+        return pending(held) if descriptor is None else met()
+
+    wait_for(look, deadline, wanted=wanted, hint=hint)
+    return found[0]
+
+
+def _locked(path: Path, mode: Mode) -> int | None:
+    """Open a file and lock it; None while another one holds it, or has just taken it away."""
+    descriptor = _opened(path)
+    if _try(descriptor, mode) and _is(path, descriptor):
+        return descriptor
+    os.close(descriptor)
+    return None
 
 
 def _opened(path: Path) -> int:
@@ -103,15 +120,8 @@ class FileLease:
             DeadlineError: Somebody was cleaning up for too long.
             UnavailableError: The file can't be made.
         """
-        found: list[Self] = []
-
-        def look() -> Observation:
-            lease = cls._of(path, _opened(path), Mode.SHARED)
-            found.extend([lease] if lease else [])
-            return met() if lease else pending("what an earlier user left is being cleaned up")
-
-        wait_for(look, deadline, wanted=f"{path.name} to be free")
-        return found[0]
+        held = "what an earlier user left is being cleaned up"
+        return cls(path, _waited_for(path, Mode.SHARED, deadline, wanted=f"{path.name} to be free", held=held))
 
     @classmethod
     def abandoned(cls, path: Path) -> Self | None:
@@ -120,12 +130,8 @@ class FileLease:
             descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
-        return cls._of(path, descriptor, Mode.ALONE)
-
-    @classmethod
-    def _of(cls, path: Path, descriptor: int, mode: Mode) -> Self | None:
         # Between opening and locking, who cleaned up may have taken the file away: the lock is then on nothing.
-        if _try(descriptor, mode) and _is(path, descriptor):
+        if _try(descriptor, Mode.ALONE) and _is(path, descriptor):
             return cls(path, descriptor)
         os.close(descriptor)
         return None

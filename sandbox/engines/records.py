@@ -17,7 +17,7 @@ from sandbox.core.folders import sandbox_dir, state_root
 from sandbox.core.locks import Mode, locked
 from sandbox.toolchain import version_set
 
-__all__ = ["Record", "exclusive", "known_names"]
+__all__ = ["Record", "exclusive", "known_names", "lock_of"]
 
 _FILE = "sandbox.json"
 _FORMAT = 2
@@ -117,6 +117,12 @@ def known_names() -> list[str]:
     return sorted(path.name for path in state_root().iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
+def lock_of(name: str) -> Path:
+    """Give the file by which one verb at a time holds a sandbox."""
+    # Beside the folder, not in it: `down` removes the folder while it holds the lock.
+    return state_root() / f".{name}.lock"
+
+
 @contextlib.contextmanager
 def exclusive(name: str, *, seconds: float, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold a sandbox for one verb at a time: a second ``up`` or ``down`` of the same name waits.
@@ -129,9 +135,8 @@ def exclusive(name: str, *, seconds: float, on_wait: Callable[[], None]) -> Iter
     Raises:
         DeadlineError: The other one did not end in time.
     """
-    # Beside the folder, not in it: `down` removes the folder while it holds the lock.
     with locked(
-        state_root() / f".{name}.lock",
+        lock_of(name),
         Mode.ALONE,
         Deadline.after(seconds),
         wanted=f"sandbox {name} to be free",

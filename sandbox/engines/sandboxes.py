@@ -21,7 +21,7 @@ from sandbox.engines.access import Access
 from sandbox.engines.embedded import Embedded
 from sandbox.engines.engine import Engine
 from sandbox.engines.kind import Kind
-from sandbox.engines.records import Record, exclusive, known_names
+from sandbox.engines.records import Record, exclusive, known_names, lock_of
 from sandbox.servers.repositories import list_repositories
 from sandbox.toolchain import ensure_tools, version_set
 
@@ -355,3 +355,5 @@ def _remove(name: str, record: Record | None) -> None:
     kubeconfig.unmerge(folder)
     remove_tree(folder)
     release_ports(state_root(), name)
+    # Whoever waits for it takes a new one.
+    lock_of(name).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.components.kube import KubeApi
-from sandbox.core.errors import SandboxError
+from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.timeline import Event
 from sandbox.gitops.application import Application
 from sandbox.gitops.cluster import TRACKING
@@ -91,13 +91,17 @@ class Look:
         events: list[ClusterEvent] = []
         compared, revision = 0, ""
         with self._as_far_as_possible("the environment repository"):
+            if not self._world.environment.begun:
+                raise UnavailableError("the story has made none yet")
             revision = self._world.environment.head
             blockers += self._unpushed(revision)
         with self._as_far_as_possible("the webhook deliveries"):
             blockers += self._undelivered()
-        with self._as_far_as_possible("the Applications"):
-            blockers += self._of_applications()
-        for name, application in self._world.applications.items():
+        if revision:
+            with self._as_far_as_possible("the Applications"):
+                blockers += self._of_applications()
+        # Without a commit there is nothing that an object could differ from.
+        for name, application in self._world.applications.items() if revision else ():
             with self._as_far_as_possible(f"the objects of {name}"):
                 found, number = self._compare(name, application, revision)
                 differences += found

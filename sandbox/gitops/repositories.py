@@ -40,6 +40,11 @@ class _Repository:
         self._copy: WorkingCopy | None = None
 
     @property
+    def begun(self) -> bool:
+        """Whether the story has a working copy of it."""
+        return self._copy is not None
+
+    @property
     def copy(self) -> WorkingCopy:
         """The working copy; cloned when there is none yet."""
         if self._copy is None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox.core.errors import DeadlineError, UsageError
-from sandbox.engines.records import Record, exclusive, known_names
+from sandbox.engines.records import Record, exclusive, known_names, lock_of
 
 
 def nothing() -> None:
@@ -133,3 +133,23 @@ def test_sandboxes_of_different_names_do_not_wait_for_each_other() -> None:
         exclusive("b", seconds=0, on_wait=lambda: pytest.fail("nobody holds it")),
     ):
         pass
+
+
+@pytest.mark.usefixtures("state")
+def test_who_waits_for_a_sandbox_that_is_taken_down_holds_the_next_one_alone() -> None:
+    waiting, order = threading.Event(), list[str]()
+
+    def second() -> None:
+        with exclusive("box", seconds=5, on_wait=waiting.set):
+            with pytest.raises(DeadlineError):
+                exclusive("box", seconds=0, on_wait=nothing).__enter__()
+            order.append("second")
+
+    with exclusive("box", seconds=5, on_wait=nothing):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert waiting.wait(5)
+        lock_of("box").unlink()
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
