@@ -17,7 +17,7 @@ from typing import Any
 from sandbox.core.errors import UsageError
 from sandbox.engines import sandboxes
 
-__all__ = ["COMMON", "DEFAULT_NAME", "PROVIDER_HELP", "Bringing", "Course", "Expansion", "Pausing"]
+__all__ = ["COMMON", "DEFAULT_NAME", "PROVIDER_HELP", "Bringing", "Course", "Expansion", "Pausing", "flag"]
 
 DEFAULT_NAME = "default"
 _MOST_JOBS = 32
@@ -29,7 +29,8 @@ COMMON = {
 """What flags mean that nearly every verb has."""
 
 
-def _flag(default: Any, meaning: str) -> Any:
+def flag(default: Any, meaning: str) -> Any:
+    """Give a dataclass field that is a flag, with what it means."""
     return dataclasses.field(default=default, metadata={"help": meaning})
 
 
@@ -40,16 +41,16 @@ class Bringing:
     Nothing is 0 or the empty text, since Invoke takes a flag's type from its default.
     """
 
-    name: str = _flag(DEFAULT_NAME, COMMON["name"])
-    engine: str = _flag(
+    name: str = flag(DEFAULT_NAME, COMMON["name"])
+    engine: str = flag(
         "",
         f"Where it lives: {', '.join(sandboxes.ENGINES)} (for a new one {sandboxes.DEFAULT_ENGINE};"
         " one that there is keeps its own).",
     )
-    nodes: int = _flag(0, "How many nodes the cluster has (1 for a new sandbox).")
-    provider: str = _flag("", PROVIDER_HELP)
+    nodes: int = flag(0, "How many nodes the cluster has (1 for a new sandbox).")
+    provider: str = flag("", PROVIDER_HELP)
 
-    merge_kubeconfig: bool = _flag(
+    merge_kubeconfig: bool = flag(
         False,  # noqa: FBT003  # a field's default
         "Put the sandbox's context into your own kubeconfig too; down takes it out again.",
     )
@@ -69,8 +70,8 @@ class Bringing:
 class Pausing:
     """Where a telling pauses so that somebody can look."""
 
-    step: bool = _flag(False, "Pause before each step, say how to get in, and go on with Enter.")  # noqa: FBT003  # a field's default
-    pause_on_failure: bool = _flag(
+    step: bool = flag(False, "Pause before each step, say how to get in, and go on with Enter.")  # noqa: FBT003  # a field's default
+    pause_on_failure: bool = flag(
         False,  # noqa: FBT003  # a field's default
         "Pause when a step has failed, while everything is as it was then.",
     )
@@ -80,8 +81,8 @@ class Pausing:
 class Course:
     """In which order several stories are told, and how many at once."""
 
-    jobs: int = _flag(1, "How many to tell at once, each as a tenant of its own.")
-    shuffle: str = _flag("", "Tell them in another order: by chance, or by the number that an earlier run said.")
+    jobs: int = flag(1, "How many to tell at once, each as a tenant of its own.")
+    shuffle: str = flag("", "Tell them in another order: by chance, or by the number that an earlier run said.")
 
     def order(self, count: int, say: Callable[[str], None]) -> list[int]:
         """Give the order in which so many stories are told, as their places in the order that was asked for.

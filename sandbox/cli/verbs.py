@@ -7,24 +7,36 @@ from rich.table import Table
 
 from sandbox.cli.flags import DEFAULT_NAME, Bringing
 from sandbox.cli.output import Output
+from sandbox.cli.own_repository import Owning, look_at
 from sandbox.cli.session import bring_up, start_again, waiting
 from sandbox.cli.verb import verb
 from sandbox.engines import sandboxes
+from sandbox.gitops.reporting import REPORTS
+from sandbox.report.checked import checked_tables
 from sandbox.report.tables import access_panel, status_table
 
 __all__ = ["down", "logs", "start", "status", "stop", "up"]
 
 
-@verb()
-def up(_: Context, *, bringing: Bringing, json: bool = False) -> None:
-    """Bring a sandbox up, start a stopped one, or repair one that runs.
+@verb(
+    help={"repo": "Your own repository, by path or address: mirrored, deployed and checked; once more after a change."}
+)
+def up(_: Context, *, bringing: Bringing, owning: Owning, repo: str = "", json: bool = False) -> None:
+    """Bring a sandbox up, start a stopped one, or repair one that runs; with --repo, deploy your own repository in it.
 
-    Examples: up; up --nodes 3; up --engine kind; up --name workshop --json
+    Examples: up; up --nodes 3; up --engine kind; up --repo ~/src/environments; up --name workshop --json
     """
     output = Output(as_json=json)
-    bring_up(output, bringing.name, bringing.options())
+    wishes = owning.wishes()
+    access, _timeline = bring_up(output, bringing.name, bringing.options())
+    looked = look_at(output, access, repo, wishes, owning, access.folder / REPORTS) if repo else None
     found = sandboxes.status(bringing.name)
-    output.result(found, access_panel(found))
+    if looked is None:
+        output.result(found, access_panel(found))
+        return
+    told = looked.to_json()
+    output.result({**found, "own": told}, *checked_tables(told), access_panel(found))
+    looked.raise_unless_held()
 
 
 @verb()

@@ -47,7 +47,7 @@ class _ArgocdComponent(ProcessComponent):
     def env(self, context: Context) -> dict[str, str]:
         """Give each its own folders: the defaults lie under /app and /tmp and would be shared."""
         run = context.dir("run", self.name)
-        tool_folders = [str(context.tools[name].binary().parent) for name in ("argocd", "kustomize")]
+        tool_folders = [str(context.tools[name].binary().parent) for name in ("argocd", "kustomize", "helm")]
         return {
             "ARGOCD_BINARY_NAME": self.name,
             # Lets https://kubernetes.default.svc mean the cluster of KUBECONFIG.

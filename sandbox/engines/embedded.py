@@ -52,6 +52,7 @@ class Embedded(Engine):
         "registry",
         "argocd",
         "kustomize",
+        "helm",
         "crane",
         "act",
         "go",

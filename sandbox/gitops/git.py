@@ -1,4 +1,4 @@
-"""A working copy of a repository on the sandbox's Git server, as one person's laptop holds it.
+"""Repositories by GitPython: a working copy as one person's laptop holds it, and a bare one of our own.
 
 The only module that imports GitPython. Credentials travel in the environment of the git process,
 as a header for that one server: they are in no URL, argv, or configuration file.
@@ -10,6 +10,7 @@ import base64
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +20,17 @@ from git import Actor, GitCommandError, InvalidGitRepositoryError, NoSuchPathErr
 
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.files import make_private_dir
+from sandbox.gitops.commits import Commit, Entry
 
-__all__ = ["Commit", "Credential", "GitError", "WorkingCopy", "push_head"]
+__all__ = ["OURSELVES", "BareRepo", "Credential", "GitError", "WorkingCopy", "push_head"]
 
 BRANCH = "main"
+_ROLES = ("AUTHOR", "COMMITTER")
+OURSELVES = {f"GIT_{role}_NAME": "gitops-sandbox" for role in _ROLES} | {
+    f"GIT_{role}_EMAIL": "mirror@gitops-sandbox.invalid" for role in _ROLES
+}
+"""The environment in which a commit that only a mirror has is nobody's."""
+
 _REVISION = re.compile(r"[0-9a-f]{40}")
 
 
@@ -58,33 +66,6 @@ class Credential:
             "GIT_CONFIG_KEY_0": f"http.{self.url}/.extraHeader",
             "GIT_CONFIG_VALUE_0": f"Authorization: Basic {token}",
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """One commit, as the audit trail shows it."""
-
-    revision: str
-    author: str
-    message: str
-    parents: tuple[str, ...]
-
-    @property
-    def subject(self) -> str:
-        """The first line of its message."""
-        return self.message.partition("\n")[0]
-
-    @property
-    def short(self) -> str:
-        """The first characters of its revision, for people."""
-        return self.revision[:8]
-
-    def trailers(self) -> dict[str, str]:
-        """Give the ``Key: value`` lines of the message's last paragraph (git-interpret-trailers(1))."""
-        _, *rest = self.message.strip().split("\n\n")
-        # A subject alone is no trailer, even where it has a colon.
-        pairs = (line.partition(": ") for paragraph in rest[-1:] for line in paragraph.split("\n"))
-        return {key: value for key, colon, value in pairs if colon and re.fullmatch(r"[A-Za-z0-9-]+", key)}
 
 
 class WorkingCopy:
@@ -154,10 +135,7 @@ class WorkingCopy:
         self._repo.remote("origin").set_url(url)
 
     def _git(self, *arguments: str, doing: str) -> str:
-        try:
-            return str(self._repo.git.execute(["git", *arguments]))
-        except GitCommandError as error:
-            raise GitError(f"can't {doing}", why=f"{error.stderr}{error.stdout}".strip()) from error
+        return _run(self._repo, *arguments, doing=doing)
 
     def commit(self, message: str, *, trailers: Mapping[str, str] | None = None) -> str:
         """Commit everything that changed and return the revision.
@@ -209,7 +187,7 @@ class WorkingCopy:
     def _identity(self) -> Any:
         who = {"NAME": str(self._actor.name), "EMAIL": str(self._actor.email)}
         return self._repo.git.custom_environment(
-            **{f"GIT_{role}_{key}": value for role in ("AUTHOR", "COMMITTER") for key, value in who.items()}
+            **{f"GIT_{role}_{key}": value for role in _ROLES for key, value in who.items()}
         )
 
     def log(self, revisions: str = "HEAD", *, limit: int = 100) -> list[Commit]:
@@ -230,13 +208,99 @@ class WorkingCopy:
         Raises:
             GitError: There is no such commit here.
         """
-        make_private_dir(into)
-        index = into.parent / f".{into.name}.index"
-        with self._repo.git.custom_environment(GIT_INDEX_FILE=str(index), GIT_WORK_TREE=str(into)):
-            self._git("read-tree", _checked(revision), doing=f"read commit {revision}")
-            self._git("checkout-index", "--all", "--force", doing=f"check commit {revision} out")
-        index.unlink(missing_ok=True)
-        return into
+        return _exported(self._repo, _checked(revision), into)
+
+
+class BareRepo:
+    """A bare repository of our own: its trees are read without being checked out, and commits are put on top."""
+
+    def __init__(self, folder: Path) -> None:
+        self._repo = Repo(folder, expand_vars=False)
+        self.folder = folder
+        self._repo.git.update_environment(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
+
+    def revision(self, name: str) -> str:
+        """Give the commit that a branch, a tag or HEAD names.
+
+        Raises:
+            GitError: It names none.
+        """
+        return _run(self._repo, "rev-parse", "--verify", "--end-of-options", f"{name}^{{commit}}", doing=f"find {name}")
+
+    def references(self) -> list[str]:
+        """Give the full names of all branches and tags."""
+        words = ("for-each-ref", "--format=%(refname)", "refs/heads", "refs/tags")
+        said = _run(self._repo, *words, doing="list the branches")
+        return said.splitlines()
+
+    def entries(self, revision: str) -> list[Entry]:
+        """Give everything in the tree of a commit, by path."""
+        said = _run(self._repo, "ls-tree", "-r", "-z", "--long", "--full-tree", revision, doing=f"read {revision}")
+        found = []
+        for line in filter(None, said.split("\0")):
+            about, _, path = line.partition("\t")
+            mode, _, sha, size = about.split()
+            found.append(Entry(path, mode, sha, int(size) if size.isdigit() else 0))
+        return found
+
+    def read(self, blob: str) -> bytes:
+        """Give the content of a file."""
+        return bytes(self._repo.odb.stream(bytes.fromhex(blob)).read())
+
+    def having(self, revision: str, texts: list[str]) -> list[str]:
+        """Give the paths of the text files of a commit in which one of some texts stands, in any case."""
+        words = [word for text in texts for word in ("-e", text)]
+        try:
+            said = self._repo.git.execute(["git", "grep", "-l", "-z", "-I", "-i", "-F", *words, revision, "--"])
+        except GitCommandError as error:
+            if error.status == 1:
+                return []
+            raise GitError(f"can't search {revision}", why=str(error.stderr).strip()) from error
+        return [path.partition(":")[2] for path in filter(None, str(said).split("\0"))]
+
+    def amended(self, revision: str, contents: Mapping[str, bytes], message: str) -> str:
+        """Put a commit on top of another that changes the content of some of its files; return the commit.
+
+        Args:
+            revision: The commit below; no branch is moved.
+            contents: The new content by path; each is a file of that commit.
+            message: Says why.
+        """
+        modes = {entry.path: entry.mode for entry in self.entries(revision)}
+        index = {"GIT_INDEX_FILE": str(self.folder / "amended.index")}
+        _run(self._repo, "read-tree", revision, doing=f"read {revision}", **index)
+        for path, content in contents.items():
+            entry = f"{modes[path]},{self._stored(content)},{path}"
+            _run(self._repo, "update-index", "--cacheinfo", entry, doing=f"change {path}", **index)
+        tree = _run(self._repo, "write-tree", doing="write the tree", **index)
+        (self.folder / "amended.index").unlink()
+        return _run(
+            self._repo, "commit-tree", tree, "-p", revision, "-m", message, doing="write the commit", **OURSELVES
+        )
+
+    def _stored(self, content: bytes) -> str:
+        with tempfile.TemporaryFile() as file:
+            file.write(content)
+            file.seek(0)
+            return str(self._repo.git.hash_object("-w", "--stdin", istream=file))
+
+    def move(self, reference: str, revision: str) -> None:
+        """Have a branch or a tag name another commit."""
+        _run(self._repo, "update-ref", reference, revision, doing=f"move {reference}")
+
+    def push(self, url: str, credential: Credential) -> None:
+        """Make a repository have the branches and tags of this one, and no others.
+
+        Raises:
+            GitError: The server refused it; gives its words.
+        """
+        everything = ["+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*"]
+        words = ["push", "--quiet", "--prune", "--", url, *everything]
+        _run(self._repo, *words, doing=f"push to {url}", **credential.environment())
+
+    def export(self, revision: str, into: Path) -> Path:
+        """Write the tree of a commit into a folder."""
+        return _exported(self._repo, revision, into)
 
 
 def push_head(folder: Path, url: str, credential: Credential) -> str:
@@ -262,6 +326,24 @@ def push_head(folder: Path, url: str, credential: Credential) -> str:
     except GitCommandError as error:
         raise GitError(f"can't push to {url}", why=str(error.stderr).strip()) from error
     return commit
+
+
+def _run(repo: Repo, *arguments: str, doing: str, **environment: str) -> str:
+    try:
+        with repo.git.custom_environment(**environment):
+            return str(repo.git.execute(["git", *arguments]))
+    except GitCommandError as error:
+        raise GitError(f"can't {doing}", why=f"{error.stderr}{error.stdout}".strip()) from error
+
+
+def _exported(repo: Repo, revision: str, into: Path) -> Path:
+    make_private_dir(into)
+    index = into.parent / f".{into.name}.index"
+    places = {"GIT_INDEX_FILE": str(index), "GIT_WORK_TREE": str(into)}
+    _run(repo, "read-tree", revision, doing=f"read commit {revision}", **places)
+    _run(repo, "checkout-index", "--all", "--force", doing=f"check commit {revision} out", **places)
+    index.unlink(missing_ok=True)
+    return into
 
 
 def _checked(revision: str) -> str:

@@ -14,7 +14,8 @@ from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.folders import data_root
 from sandbox.core.names import check_repository_name
 from sandbox.engines.access import Access
-from sandbox.gitops.git import Commit, Credential, WorkingCopy
+from sandbox.gitops.commits import Commit
+from sandbox.gitops.git import Credential, WorkingCopy
 from sandbox.gitops.manifests import render
 from sandbox.gitops.predicates import Predicate
 from sandbox.gitops.telling import acting

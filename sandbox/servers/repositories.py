@@ -11,7 +11,14 @@ from sandbox.core.errors import UsageError
 from sandbox.core.files import PRIVATE_DIR, make_private_dir, writing_errors
 from sandbox.core.names import check_repository_name
 
-__all__ = ["create_repository", "default_branch", "delete_repository", "isolated_git", "list_repositories"]
+__all__ = [
+    "create_repository",
+    "default_branch",
+    "delete_repository",
+    "isolated_git",
+    "list_repositories",
+    "set_default_branch",
+]
 
 _TIMEOUT = 30
 _SUFFIX = ".git"
@@ -91,3 +98,16 @@ def default_branch(repository: Path) -> str:
     if not head.startswith(_BRANCH):
         raise UsageError(f"HEAD of {repository} names no branch", why=head)
     return head.removeprefix(_BRANCH)
+
+
+def set_default_branch(repository: Path, branch: str) -> None:
+    """Have HEAD of a bare repository name a branch, which need not exist yet.
+
+    Raises:
+        CommandError: Git refuses the name.
+    """
+    run(
+        ["git", "symbolic-ref", "HEAD", f"{_BRANCH}{branch}"],
+        timeout=_TIMEOUT,
+        env={**isolated_git(), "GIT_DIR": str(repository)},
+    )

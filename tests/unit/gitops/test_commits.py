@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.core.errors import UsageError
-from sandbox.gitops.git import Commit, Credential, _checked
+from sandbox.gitops.commits import Commit
+from sandbox.gitops.git import Credential, _checked
 
 SUBJECTS = st.text(st.characters(exclude_categories=["C"]), min_size=1).filter(lambda text: text == text.strip())
 KEYS = st.from_regex(r"[A-Za-z0-9]([A-Za-z0-9-]{0,20}[A-Za-z0-9])?", fullmatch=True)
