@@ -21,6 +21,7 @@ from sandbox.core.errors import DeadlineError, SandboxError, UsageError
 from sandbox.core.folders import state_root
 from sandbox.engines import sandboxes
 from sandbox.engines.access import Access
+from sandbox.gitops.own.copying import check_repository
 from sandbox.gitops.own.reporting import report_of
 from sandbox.gitops.own.repository import Checked, OwnRepository, Wishes
 from sandbox.report.checked import checked_tables
@@ -55,6 +56,11 @@ class Owning:
         beside, crds, given = (
             tuple(part for part in text.split(",") if part) for text in (self.beside, self.crds, self.given)
         )
+        for part in (*crds, *given):
+            if "://" not in part and not Path(part).expanduser().exists():
+                raise UsageError(
+                    f"there is no {part}", hint="give a file, a folder or an https address"
+                )
         return Wishes(self.committed, beside, crds, given, self.create_namespaces)
 
 
@@ -71,6 +77,7 @@ def check(_: Context, path: str, *, bringing: Bringing, owning: Owning, keep: bo
     """
     output = Output(as_json=json)
     wishes = owning.wishes()
+    check_repository(path)
     name = f"check-{secrets.token_hex(3)}" if bringing.name == DEFAULT_NAME else bringing.name
     if name in sandboxes.known_names():
         raise UsageError(

@@ -11,6 +11,7 @@ from sandbox.cli.own_repository import Owning, look_at
 from sandbox.cli.session import bring_up, start_again, waiting
 from sandbox.cli.verb import verb
 from sandbox.engines import sandboxes
+from sandbox.gitops.own.copying import check_repository
 from sandbox.gitops.reporting import REPORTS
 from sandbox.report.checked import checked_tables
 from sandbox.report.tables import access_panel, status_table
@@ -28,6 +29,8 @@ def up(_: Context, *, bringing: Bringing, owning: Owning, repo: str = "", json: 
     """
     output = Output(as_json=json)
     wishes = owning.wishes()
+    if repo:
+        check_repository(repo)
     access, _timeline = bring_up(output, bringing.name, bringing.options())
     looked = look_at(output, access, repo, wishes, owning, access.folder / REPORTS) if repo else None
     found = sandboxes.status(bringing.name)

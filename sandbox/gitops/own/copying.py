@@ -21,7 +21,7 @@ from sandbox.gitops.git import OURSELVES, BareRepo
 from sandbox.gitops.own.addresses import has_password, is_address, place_of
 from sandbox.servers.repositories import isolated_git
 
-__all__ = ["Copy", "copied"]
+__all__ = ["Copy", "check_repository", "copied"]
 
 _SECONDS = 120.0
 _CLONE_SECONDS = 300.0
@@ -71,9 +71,23 @@ def copied(given: str, folder: Path, *, committed: bool = False) -> Copy:
     """
     shutil.rmtree(folder, ignore_errors=True)
     make_private_dir(folder.parent)
+    local = check_repository(given)
+    return _Local(local, given, folder).copied(committed=committed) if local else _cloned(given, folder)
+
+
+def check_repository(given: str) -> Path | None:
+    """Say early whether something can be a repository, before a sandbox comes up for it.
+
+    Returns:
+        The path of one on this machine; None for an address.
+
+    Raises:
+        UsageError: It can't be one.
+    """
     path = Path(given).expanduser()
     if path.exists():
-        return _Local(path.resolve(), given, folder).copied(committed=committed)
+        _Local(path.resolve(), given, path).look()
+        return path.resolve()
     if has_password(given):
         raise UsageError(
             "the address carries a password, which everybody on this machine can read in the list of processes",
@@ -85,7 +99,7 @@ def copied(given: str, folder: Path, *, committed: bool = False) -> Copy:
             why="there is no such path, and it is no address that git clone takes over https, ssh, git or file",
             hint="a path such as ., or https://HOST/OWNER/NAME.git",
         )
-    return _cloned(given, folder)
+    return None
 
 
 def _users_git() -> dict[str, str]:
@@ -163,7 +177,7 @@ class _Local:
 
     def copied(self, *, committed: bool) -> Copy:
         """Make the copy."""
-        below = self._look()
+        below = self.look()
         self._begin()
         branches = self._take_over()
         head = self._maybe("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
@@ -190,8 +204,12 @@ class _Local:
             notes=tuple(self._notes),
         )
 
-    def _look(self) -> str:
-        """Find the work tree, and say which folder of it was given."""
+    def look(self) -> str:
+        """Find the work tree, and say which folder of it was given.
+
+        Raises:
+            UsageError: It is in no repository, or git refuses to read it.
+        """
         try:
             bare = self._ask("rev-parse", "--is-bare-repository").strip() == "true"
             if not bare:
