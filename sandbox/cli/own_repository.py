@@ -58,9 +58,7 @@ class Owning:
         )
         for part in (*crds, *given):
             if "://" not in part and not Path(part).expanduser().exists():
-                raise UsageError(
-                    f"there is no {part}", hint="give a file, a folder or an https address"
-                )
+                raise UsageError(f"there is no {part}", hint="give a file, a folder or an https address")
         return Wishes(self.committed, beside, crds, given, self.create_namespaces)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,19 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
         # For what a test asks of the library instead of the command line.
         patch.setenv("XDG_STATE_HOME", str(one.state))
         yield one
+
+
+HERE = Path(__file__).parent
+IN_DOCKER = (HERE / "kind", HERE / "cluster")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what one worker of pytest-xdist has to do by itself: a file's sandboxes, or all that is in Docker."""
+    for item in items:
+        if HERE in item.path.parents:
+            in_docker = any(folder in item.path.parents for folder in IN_DOCKER)
+            item.add_marker(pytest.mark.xdist_group("docker" if in_docker else item.path.stem))
 
 
 @pytest.hookimpl(wrapper=True)
