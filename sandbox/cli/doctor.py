@@ -9,10 +9,11 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from sandbox.cli.flags import DEFAULT_NAME
 from sandbox.cli.output import Output
 from sandbox.cli.verb import verb
 from sandbox.core.errors import UnavailableError
-from sandbox.core.names import check_choice
+from sandbox.core.names import check_choice, check_sandbox_name
 from sandbox.engines import sandboxes
 from sandbox.engines.doctor import Finding, Host, Status, examine, works
 
@@ -21,15 +22,21 @@ __all__ = ["doctor"]
 _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.WRONG: "bold red"}
 
 
-@verb(help={"engine": f"Only what matters to this one: {', '.join(sandboxes.ENGINES)}."})
-def doctor(_: Context, *, engine: str = "", json: bool = False) -> None:
+@verb(
+    help={
+        "engine": f"Only what matters to this one: {', '.join(sandboxes.ENGINES)}.",
+        "context": "Look at the cluster of this context of your kubeconfig too, and at what you may do there.",
+        "name": "What the sandbox in that cluster would be called.",
+    }
+)
+def doctor(_: Context, *, engine: str = "", context: str = "", name: str = DEFAULT_NAME, json: bool = False) -> None:
     """Look at this host: what works for each engine, what is wrong, and how to mend it.
 
-    Examples: doctor; doctor --engine kind; doctor --json
+    Examples: doctor; doctor --engine kind; doctor --engine cluster --context team; doctor --json
     """
     output = Output(as_json=json)
     asked = [check_choice("engine", engine, sandboxes.ENGINES)] if engine else list(sandboxes.ENGINES)
-    findings = examine(Host.here(), asked)
+    findings = examine(Host.here(context, check_sandbox_name(name)), asked)
     verdicts = {name: works(name, findings) for name in asked}
     output.result(
         {"engines": verdicts, "checks": [found.to_json() for found in findings]},

@@ -47,6 +47,7 @@ class Bringing:
         f"Where it lives: {', '.join(sandboxes.ENGINES)} (for a new one {sandboxes.DEFAULT_ENGINE};"
         " one that there is keeps its own).",
     )
+    context: str = flag("", "With --engine cluster: in the cluster of which context of your kubeconfig.")
     nodes: int = flag(0, "How many nodes the cluster has (1 for a new sandbox).")
     provider: str = flag("", PROVIDER_HELP)
 
@@ -62,7 +63,11 @@ class Bringing:
             UsageError: A value can't be.
         """
         return sandboxes.UpOptions.parsed(
-            self.engine, self.nodes, self.provider, merge_kubeconfig=self.merge_kubeconfig
+            self.engine,
+            self.nodes,
+            self.provider,
+            merge_kubeconfig=self.merge_kubeconfig,
+            context=self.context,
         )
 
 

@@ -18,15 +18,15 @@ from sandbox.components.applying import apply_all
 from sandbox.components.argocd_config import secret, static_manifests
 from sandbox.components.base import Context
 from sandbox.components.kube import KubeApi
+from sandbox.components.pods import container_logs, logs_as_text, state_of_pods
 from sandbox.components.probes import http_ok
 from sandbox.components.redis import SECRET as REDIS_SECRET
-from sandbox.components.rollout import rollout_waits_for
+from sandbox.components.rollout import workload_waits_for
 from sandbox.containers.described import NAME_LABEL
 from sandbox.containers.docker import connect
 from sandbox.containers.images import ensure_images
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, State, met, pending
-from sandbox.core.errors import SandboxError
 from sandbox.core.files import write_file
 
 __all__ = ["SERVER_NODE_PORT", "ArgocdInCluster", "ArgocdSettings"]
@@ -95,7 +95,7 @@ class ArgocdInCluster:
 
     name = "argocd"
     requires = ("argocd-config",)
-    ports = ("argocd-server",)
+    ports: tuple[str, ...] = ("argocd-server",)
 
     def ensure(self, context: Context) -> None:
         """Apply what the overlay renders to; the server-side apply leaves alone what is as it must be."""
@@ -141,32 +141,18 @@ class ArgocdInCluster:
         """Look whether every workload of it is rolled out."""
         api, namespace = KubeApi(context.pki("admin.kubeconfig")), context.argocd_namespace
         found = [item for version, kind in _WORKLOADS for item in api.list(version, kind, namespace, labels=_NOT_OURS)]
-        waiting = [f"{item['metadata']['name']}: {reason}" for item in found if (reason := rollout_waits_for(item))]
+        waiting = [f"{item['metadata']['name']}: {reason}" for item in found if (reason := workload_waits_for(item))]
         if waiting or not found:
             return pending("; ".join(waiting) or "there is no workload of it")
         return met("every workload is rolled out")
 
     def state(self, context: Context) -> dict[str, Any]:
         """Say how it is, for ``status``."""
-        try:
-            seen = self.ready(context)
-        except SandboxError as error:
-            seen = pending(error.what)
-        well = seen.state is State.MET
-        return {
-            "name": self.name,
-            "state": "running" if well else "unready",
-            "pid": None,
-            "log": "",
-            "restarts": 0,
-            "last_exit": None,
-            "seen": "" if well else seen.seen,
-        }
+        return state_of_pods(self.name, lambda: self.ready(context))
 
     def tail(self, context: Context, lines: int) -> str:
         """Give the last lines of each container's log, below a line that names it."""
-        found = self._logs(context, lines)
-        return "\n".join(f"== {name}\n{text}" for name, text in found.items())
+        return logs_as_text(self._logs(context, lines))
 
     def diagnose(self, context: Context, into: Path) -> None:
         """Take the end of each pod's log."""
@@ -175,20 +161,7 @@ class ArgocdInCluster:
 
     @staticmethod
     def _logs(context: Context, lines: int) -> dict[str, str]:
-        """Give the end of each container's log by ``pod.container``, or why it can't be had."""
-        api, namespace = KubeApi(context.pki("admin.kubeconfig")), context.argocd_namespace
-        found = {}
-        for pod in api.list("v1", "Pod", namespace, labels=_NOT_OURS):
-            name = pod["metadata"]["name"]
-            path = api.resource("v1", "Pod").path(namespace, name)
-            for container in pod["spec"]["containers"]:
-                query = f"/log?container={container['name']}&tailLines={lines}"
-                try:
-                    text = api.text(path + query)
-                except SandboxError as error:
-                    text = str(error)
-                found[f"{name}.{container['name']}"] = text
-        return found
+        return container_logs(KubeApi(context.pki("admin.kubeconfig")), context.argocd_namespace, _NOT_OURS, lines)
 
     def remove(self, context: Context) -> None:
         """It goes with the cluster."""

@@ -66,6 +66,7 @@ class Context:
         argocd_namespace: Where Argo CD and its Applications are.
         inside: ``host:port`` by which the cluster's pods reach a server that this machine reaches by another, by the
             purpose of its port.
+        within: The only namespaces that the sandbox may look into; all of the cluster's when empty.
     """
 
     name: str
@@ -78,6 +79,7 @@ class Context:
     hosts: Mapping[str, str] = field(default_factory=dict)
     argocd_namespace: str = ARGOCD_NAMESPACE
     inside: Mapping[str, str] = field(default_factory=dict)
+    within: tuple[str, ...] = ()
     secrets: Secrets = field(init=False)
 
     def __post_init__(self) -> None:

@@ -277,9 +277,21 @@ class KubeApi:
             if error.status != _NOT_FOUND:
                 raise
 
-    def delete_all(self, api_version: str, kind: str, namespace: str) -> None:
-        """Delete every object of a kind in a namespace, at once; nothing happens when there is none."""
-        path = self.resource(api_version, kind).path(namespace)
+    def delete_all(
+        self, api_version: str, kind: str, namespace: str, *, labels: str = "", names: Sequence[str] = ()
+    ) -> None:
+        """Delete every object of a kind in a namespace, at once; nothing happens when there is none.
+
+        Args:
+            api_version: Of the objects.
+            kind: Of the objects.
+            namespace: Where.
+            labels: A label selector; only what it selects is deleted.
+            names: The names of objects that stay.
+        """
+        fields = ",".join(f"metadata.name!={name}" for name in names)
+        query = urllib.parse.urlencode({"labelSelector": labels, "fieldSelector": fields})
+        path = f"{self.resource(api_version, kind).path(namespace)}?{query}"
         self.request("DELETE", path, body={"kind": "DeleteOptions", "gracePeriodSeconds": 0})
 
     def _address(self, manifest: Mapping[str, Any]) -> tuple[Resource, str | None, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["rollout_waits_for"]
+__all__ = ["rollout_waits_for", "workload_waits_for"]
 
 
 def rollout_waits_for(deployment: Mapping[str, Any]) -> str | None:
@@ -18,3 +18,10 @@ def rollout_waits_for(deployment: Mapping[str, Any]) -> str | None:
             return f"{status.get(field, 0)} of {wanted} replicas are {meaning}"
     old = status.get("replicas", 0) - status.get("updatedReplicas", 0)
     return f"{old} replicas of the revision before are still there" if old else None
+
+
+def workload_waits_for(workload: Mapping[str, Any]) -> str | None:
+    """Say what a workload that is to run waits for; one that was scaled to nothing is complete, and does not run."""
+    if workload["spec"].get("replicas", 1) == 0:
+        return "it is stopped"
+    return rollout_waits_for(workload)

@@ -11,8 +11,9 @@ import fcntl
 import os
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from sandbox.core.errors import UnavailableError, UsageError
@@ -39,7 +40,7 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
     return True
 
 
-def _change(root: Path, owner: str, wanted: Iterable[str] | None) -> dict[str, int]:
+def _change(root: Path, owner: str, wanted: Iterable[str] | None, fixed: Mapping[str, int]) -> dict[str, int]:
     path = root / "ports.json"
     lock = root / ".ports.lock"
     with writing_errors(lock):
@@ -51,12 +52,26 @@ def _change(root: Path, owner: str, wanted: Iterable[str] | None) -> dict[str, i
             leases = _checked(path, read_json(path))
         mine = leases.pop(owner, {})
         if wanted is not None:
+            mine = _with_fixed(mine, fixed, leases)
             taken = {port for ports in leases.values() for port in ports.values()} | set(mine.values())
             leases[owner] = mine = mine | _pick([name for name in wanted if name not in mine], taken)
         write_json(path, leases)
         return mine
     finally:
         os.close(descriptor)
+
+
+def _with_fixed(
+    mine: Mapping[str, int], fixed: Mapping[str, int], others: Mapping[str, Mapping[str, int]]
+) -> dict[str, int]:
+    for name, port in fixed.items():
+        holder = next((owner for owner, ports in others.items() if port in ports.values()), None)
+        if holder is not None:
+            raise UnavailableError(
+                f"port {port}, which is needed for {name}, is one of sandbox {holder}", hint=f"down --name {holder}"
+            )
+    # What was chosen before it was known goes to nobody else either way.
+    return {**mine, **fixed}
 
 
 def _checked(path: Path, leases: dict[str, Any]) -> dict[str, dict[str, int]]:
@@ -87,23 +102,26 @@ def _pick(names: list[str], taken: set[int]) -> dict[str, int]:
     return picked
 
 
-def lease_ports(root: Path, owner: str, names: Iterable[str]) -> dict[str, int]:
+def lease_ports(
+    root: Path, owner: str, names: Iterable[str], fixed: Mapping[str, int] = MappingProxyType({})
+) -> dict[str, int]:
     """Give ``owner`` a port for each name: those it had before, and new ones that are free now.
 
     Args:
         root: The state root, which all sandboxes of the user share.
         owner: The sandbox's name.
         names: What the ports are for.
+        fixed: Ports that are not to be chosen, since something else has chosen them.
 
     Returns:
         Name to port number.
 
     Raises:
-        UnavailableError: There are not enough free ports.
+        UnavailableError: There are not enough free ports, or a fixed one is another sandbox's.
     """
-    return _change(root, owner, list(names))
+    return _change(root, owner, list(names), fixed)
 
 
 def release_ports(root: Path, owner: str) -> None:
     """Give all ports of ``owner`` back; nothing happens when it has none."""
-    _change(root, owner, None)
+    _change(root, owner, None, {})

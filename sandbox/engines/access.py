@@ -101,6 +101,7 @@ class Access:
             },
             "argocd": {
                 "url": self.argocd.url,
+                "namespace": self.argocd_namespace,
                 "username": self.argocd.user,
                 "password_file": str(self.argocd.password_file),
                 "ca_file": str(self.argocd_ca),

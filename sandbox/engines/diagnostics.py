@@ -55,16 +55,25 @@ def collect(context: Context, components: Sequence[Component], timeline: Timelin
         if not kubeconfig.exists():
             # The client library says so by an error of its own, and it may be just what failed.
             raise FileNotFoundError(f"there is no {kubeconfig}")
-        api = KubeApi(kubeconfig)
-        for api_version, kind in _KINDS:
-            objects = api.list(api_version, kind)
-            write_file(folder / f"{kind.lower()}s.json", json.dumps(objects, indent=2))
+        missing += _objects(KubeApi(kubeconfig), context.within, folder)
     except (SandboxError, OSError) as error:
         missing.append(f"objects of the cluster: {error}")
     missing += _keep_report(context.folder / "reports", folder)
     if missing:
         write_file(folder / "missing.txt", "\n".join(missing) + "\n")
     return folder
+
+
+def _objects(api: KubeApi, within: Sequence[str], into: Path) -> Iterator[str]:
+    """Put the cluster's objects into the folder, as far as they may be seen; say of which kinds they may not."""
+    for api_version, kind in _KINDS:
+        objects = []
+        try:
+            for namespace in within or (None,):
+                objects += api.list(api_version, kind, namespace)
+        except SandboxError as error:
+            yield f"objects of kind {kind}: {error}"
+        write_file(into / f"{kind.lower()}s.json", json.dumps(objects, indent=2))
 
 
 def _keep_report(reports: Path, into: Path) -> Iterator[str]:

@@ -22,6 +22,7 @@ from sandbox.containers.images import image_tags
 from sandbox.core.commands import run
 from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.folders import cache_root, state_root
+from sandbox.engines.cluster import Cluster
 from sandbox.engines.embedded import Embedded
 from sandbox.engines.kind import Kind
 from sandbox.engines.records import Record, known_names
@@ -86,6 +87,8 @@ class Host:
         daemon: The Docker daemon, or why none answers.
         unbakeable: Why images can't be assembled here; None where they can.
         damaged: What is wrong with sandboxes of this user.
+        cluster: What was seen of the cluster of the context that was named, or why it can't be used; None when no
+            context was named.
         python: The version that runs this.
         proc: Where the kernel tells of itself (proc(5)).
         gpg_path: Where Argo CD looks for gpg, as PATH has it.
@@ -97,13 +100,19 @@ class Host:
     daemon: Daemon | SandboxError
     unbakeable: SandboxError | None = None
     damaged: Sequence[SandboxError] = ()
+    cluster: str | SandboxError | None = None
     python: tuple[int, ...] = field(default_factory=lambda: sys.version_info[:3])
     proc: Path = Path("/proc")
     gpg_path: str = _GPG_PATH
 
     @classmethod
-    def here(cls) -> Host:
-        """Look at this host; what can't be had is kept as the error that says why."""
+    def here(cls, context: str = "", sandbox: str = "default") -> Host:
+        """Look at this host; what can't be had is kept as the error that says why.
+
+        Args:
+            context: The context of the user's kubeconfig whose cluster is looked at too; none when empty.
+            sandbox: What the sandbox in it would be called.
+        """
         state = _or_error(state_root)
         bakeable = _or_error(check_can_bootstrap)
         return cls(
@@ -113,6 +122,7 @@ class Host:
             daemon=_or_error(_daemon),
             unbakeable=bakeable if isinstance(bakeable, SandboxError) else None,
             damaged=_damaged() if isinstance(state, Path) else (),
+            cluster=_or_error(lambda: Cluster().survey(sandbox, context)) if context else None,
         )
 
 
@@ -252,6 +262,12 @@ def _images(host: Host) -> Seen:
     return Seen(Status.WRONG, f"{missing}, and {host.unbakeable.why or host.unbakeable.what}", host.unbakeable.hint)
 
 
+def _existing_cluster(host: Host) -> Seen:
+    if host.cluster is None:
+        return Seen(Status.WARNING, "not looked at: no context was named", "doctor --engine cluster --context NAME")
+    return _of_error(host.cluster) if isinstance(host.cluster, SandboxError) else Seen(Status.OK, host.cluster)
+
+
 def _sandboxes(host: Host) -> Seen:
     if not host.damaged:
         return Seen(Status.OK, "none is damaged")
@@ -274,8 +290,8 @@ class Check:
     look: Callable[[Host], Seen]
 
 
-_EMBEDDED, _KIND = (Embedded.name,), (Kind.name,)
-_ALL = _EMBEDDED + _KIND
+_EMBEDDED, _KIND, _CLUSTER = (Embedded.name,), (Kind.name,), (Cluster.name,)
+_ALL = _EMBEDDED + _KIND + _CLUSTER
 
 CHECKS: tuple[Check, ...] = (
     Check("Python", _ALL, _python),
@@ -285,11 +301,13 @@ CHECKS: tuple[Check, ...] = (
     Check("open files", _ALL, _open_files),
     Check("memory", _EMBEDDED, _memory(1.5)),
     Check("memory", _KIND, _memory(3.0)),
+    Check("memory", _CLUSTER, _memory(0.5)),
     Check("gpg", _EMBEDDED, _gpg),
     Check("inotify", _KIND, _inotify),
     Check("Docker", _KIND, _docker),
     Check("containers", _KIND, _containers),
     Check("images", _KIND, _images),
+    Check("cluster", _CLUSTER, _existing_cluster),
     Check("sandboxes", _ALL, _sandboxes),
 )
 """All that is looked at, in the order in which it is shown."""

@@ -16,7 +16,7 @@ from sandbox.components import git_server, registry
 from sandbox.components.argocd_config import ADMIN_SECRET
 from sandbox.components.base import Component, Context, ProcessComponent, Stateful
 from sandbox.core.conditions import Deadline
-from sandbox.core.errors import SandboxError, UnavailableError
+from sandbox.core.errors import SandboxError, UnavailableError, UsageError
 from sandbox.core.names import check_choice
 from sandbox.core.ports import is_free, lease_ports
 from sandbox.core.processes import end_marked
@@ -28,10 +28,14 @@ from sandbox.engines.driver import bring_up
 from sandbox.engines.records import Record
 from sandbox.toolchain import Progress, Tool, ensure_tools
 
-__all__ = ["Engine", "ports_of", "supervised"]
+__all__ = ["Engine", "LeftBehindError", "ports_of", "supervised"]
 
 _PEOPLES_TOOLS = ("kubectl", "argocd", "kustomize", "crane")
 _END_SECONDS = 20.0
+
+
+class LeftBehindError(UnavailableError):
+    """A sandbox has ended here, and elsewhere something of it may be left that can't be reached from here now."""
 
 
 class Engine(ABC):
@@ -75,6 +79,28 @@ class Engine(ABC):
         """
         ensure_tools(self.tools, provider=provider, progress=progress)
 
+    def place(self, context: str | None) -> dict[str, str]:
+        """Say where a new sandbox lives, as fields of its record.
+
+        Args:
+            context: The context of the user's kubeconfig that was named; None when none was.
+
+        Raises:
+            UsageError: This engine needs none, or can't find that one.
+        """
+        if context is not None:
+            raise UsageError(
+                f"the engine {self.name} makes a cluster of its own",
+                why="--context says in which cluster that is there already a sandbox is to live",
+                hint=f"--engine cluster --context {context}, or leave --context out",
+            )
+        return {}
+
+    def fixed_ports(self, record: Record) -> dict[str, int]:
+        """Say which ports of a sandbox are not to be chosen: purpose to number."""
+        del record
+        return {}
+
     def hosts(self, record: Record) -> dict[str, str]:
         """Say which servers of a sandbox listen elsewhere than on 127.0.0.1: purpose of the port to address."""
         del record
@@ -100,7 +126,9 @@ class Engine(ABC):
 
     def context_of(self, record: Record, tools: Mapping[str, Tool]) -> Context:
         """Give the context of a sandbox, with the ports that it has or now gets."""
-        ports = lease_ports(record.folder.parent, record.name, dict.fromkeys(ports_of(self.components())))
+        ports = lease_ports(
+            record.folder.parent, record.name, dict.fromkeys(ports_of(self.components())), self.fixed_ports(record)
+        )
         return Context(
             name=record.name,
             run_id=record.run_id,

@@ -21,7 +21,7 @@ from sandbox.core.errors import UsageError
 from sandbox.core.files import make_private_dir, read_json, write_file, write_json, writing_errors
 from sandbox.core.folders import home, state_root
 
-__all__ = ["Merged", "check_mergeable", "context_name", "merge", "merged", "unmerge", "users_file"]
+__all__ = ["Merged", "check_mergeable", "context_name", "merge", "merged", "unmerge", "users_file", "users_files"]
 
 _LISTS = ("clusters", "users", "contexts")
 _EXTENSION = "dev.gitops-sandbox"
@@ -67,6 +67,13 @@ def users_file() -> Path:
             hint="unset KUBECONFIG, or name your own file there",
         )
     return path
+
+
+def users_files() -> str:
+    """Say where kubectl reads the user's contexts: absolute paths, joined as KUBECONFIG joins them."""
+    named = [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
+    paths = [Path(part) for part in named] or [home() / ".kube" / "config"]
+    return os.pathsep.join(str(path.absolute()) for path in paths)
 
 
 def merge(sandbox: str, folder: Path) -> Merged:

@@ -35,6 +35,8 @@ class Record:
         created: Unix time in seconds.
         versions: The set of tool versions that its data was made with (``sandbox.toolchain.version_set``).
         ready: Whether an ``up`` has completed.
+        context: The context of the cluster that it lives in; empty where it has one of its own.
+        kubeconfig: Where that context stands; several files are joined as KUBECONFIG joins them.
     """
 
     name: str
@@ -44,6 +46,8 @@ class Record:
     created: float
     versions: str
     ready: bool = False
+    context: str = ""
+    kubeconfig: str = ""
 
     @property
     def folder(self) -> Path:
@@ -51,9 +55,17 @@ class Record:
         return sandbox_dir(self.name)
 
     @classmethod
-    def new(cls, name: str, engine: str, nodes: int) -> Self:
-        """Describe a sandbox that does not exist yet, and make its folder."""
+    def new(cls, name: str, engine: str, nodes: int, **place: str) -> Self:
+        """Describe a sandbox that does not exist yet, and make its folder.
+
+        Args:
+            name: Its name.
+            engine: Which engine it is to live on.
+            nodes: How many nodes its cluster is to have.
+            **place: The fields that say in which cluster it is to live.
+        """
         record = cls(name, engine, secrets.token_hex(8), nodes, time.time(), version_set())
+        record = replace(record, **place)  # type: ignore[arg-type]  # all of them are text
         make_private_dir(record.folder)
         record.save()
         return record
@@ -90,6 +102,8 @@ class Record:
             "nodes": int,
             "created": (int, float),
             "ready": bool,
+            "context": str,
+            "kubeconfig": str,
         }
         for field, kind in kinds.items():
             if not isinstance(getattr(self, field), kind):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from sandbox.core.ports import release_ports
 from sandbox.core.timeline import Timeline
 from sandbox.engines import kubeconfig
 from sandbox.engines.access import Access
+from sandbox.engines.cluster import Cluster
 from sandbox.engines.embedded import Embedded
-from sandbox.engines.engine import Engine
+from sandbox.engines.engine import Engine, LeftBehindError
 from sandbox.engines.kind import Kind
 from sandbox.engines.records import Record, exclusive, known_names, lock_of
 from sandbox.servers.repositories import list_repositories
@@ -35,6 +36,7 @@ __all__ = [
     "down_all",
     "engine_for",
     "engine_of",
+    "grants",
     "known_names",
     "log",
     "start",
@@ -45,7 +47,7 @@ __all__ = [
     "up",
 ]
 
-ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Embedded(), Kind())}
+ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Embedded(), Kind(), Cluster())}
 """Where a sandbox can live, by the name that `--engine` takes."""
 
 DEFAULT_ENGINE = Embedded.name
@@ -65,15 +67,19 @@ class UpOptions:
         provider: The only source of tools to use; all in turn when None.
         merge_kubeconfig: Whether the user's own kubeconfig gets the sandbox's context. One that has it once is
             kept up to date, and loses it with ``down``.
+        context: The context of the user's kubeconfig whose cluster a sandbox lives in; None for one of its own.
     """
 
     engine: str | None = None
     nodes: int | None = None
     provider: str | None = None
     merge_kubeconfig: bool = False
+    context: str | None = None
 
     @classmethod
-    def parsed(cls, engine: str, nodes: int, provider: str, *, merge_kubeconfig: bool = False) -> UpOptions:
+    def parsed(
+        cls, engine: str, nodes: int, provider: str, *, merge_kubeconfig: bool = False, context: str = ""
+    ) -> UpOptions:
         """Read the command line's values, where nothing is 0 or the empty text.
 
         Raises:
@@ -85,7 +91,7 @@ class UpOptions:
             raise UsageError(
                 f"a cluster can't have {nodes} nodes", why=f"1 to {_MOST_NODES} are possible", hint="--nodes 3"
             )
-        return cls(engine or None, nodes or None, provider or None, merge_kubeconfig)
+        return cls(engine or None, nodes or None, provider or None, merge_kubeconfig, context or None)
 
 
 def engine_for(name: str, options: UpOptions) -> Engine:
@@ -99,7 +105,9 @@ def engine_for(name: str, options: UpOptions) -> Engine:
         check_choice("engine", options.engine, ENGINES)
     record = Record.load(name)
     if record is None:
-        return ENGINES[options.engine or DEFAULT_ENGINE]
+        engine = ENGINES[options.engine or DEFAULT_ENGINE]
+        engine.place(options.context)
+        return engine
     _check_stays(record, options)
     return _engine_of(record)
 
@@ -108,6 +116,12 @@ def _check_stays(record: Record, options: UpOptions) -> None:
     if options.engine not in (None, record.engine):
         raise UsageError(
             f"sandbox {record.name} lives on the engine {record.engine}",
+            hint=f"down --name {record.name} first, or choose another name",
+        )
+    if options.context not in (None, record.context):
+        where = f"the cluster of context {record.context}" if record.context else "a cluster of its own"
+        raise UsageError(
+            f"sandbox {record.name} lives in {where}",
             hint=f"down --name {record.name} first, or choose another name",
         )
 
@@ -133,7 +147,7 @@ def up(
     if options.merge_kubeconfig:
         kubeconfig.check_mergeable(name, sandbox_dir(name))
     with exclusive(name, seconds=_WAIT_SECONDS, on_wait=on_wait):
-        record = Record.load(name) or Record.new(name, wanted.name, options.nodes or 1)
+        record = Record.load(name) or Record.new(name, wanted.name, options.nodes or 1, **wanted.place(options.context))
         # Another `up` may have made it while this one waited.
         _check_stays(record, options)
         if record.versions != version_set():
@@ -254,6 +268,21 @@ def status(name: str) -> dict[str, Any]:
     }
 
 
+def grants(name: str, context: str, namespaces: Sequence[str]) -> list[dict[str, Any]]:
+    """Describe what an administrator has to apply so that a user can have a sandbox in a cluster.
+
+    Args:
+        name: What the sandbox is to be called.
+        context: The context of the user's kubeconfig.
+        namespaces: Those that its Applications are to fill.
+
+    Raises:
+        UsageError: There is no such context.
+        UnavailableError: The cluster does not answer.
+    """
+    return Cluster().grants(check_sandbox_name(name), context, namespaces)
+
+
 def log(name: str, component: str, lines: int) -> str:
     """Give the last lines of a component's log, wherever its engine keeps it.
 
@@ -349,11 +378,18 @@ def diagnose(name: str) -> Path:
 def _remove(name: str, record: Record | None) -> None:
     folder = sandbox_dir(name)
     # Where the record is lost, so is the engine: each ends what it finds of this folder.
+    left = None
     for engine in [_engine_of(record)] if record else ENGINES.values():
-        engine.end(folder, record.run_id if record else None)
+        try:
+            engine.end(folder, record.run_id if record else None)
+        except LeftBehindError as error:
+            # What is here goes all the same: a cluster that is gone would otherwise keep its sandbox for ever.
+            left = error
     # Before the folder goes: what is noted there says which entries are ours.
     kubeconfig.unmerge(folder)
     remove_tree(folder)
     release_ports(state_root(), name)
     # Whoever waits for it takes a new one.
     lock_of(name).unlink(missing_ok=True)
+    if left is not None:
+        raise left

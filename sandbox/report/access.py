@@ -77,7 +77,7 @@ def access_commands(access: Json) -> list[Command]:
         context = ("kubectl", "--context", shlex.quote(merged["context"]), "cluster-info")
         commands.append(Command(f"kubectl, by your own {merged['file']}", context))
     commands += [
-        Command("what Argo CD deploys", ("kubectl", "get", "applications", "--namespace", "argocd")),
+        Command("what Argo CD deploys", ("kubectl", "get", "applications", "--namespace", argocd["namespace"])),
     ]
     if repositories := git.get("repositories"):
         commands.append(Command("a clone that may push", _clone(git, _environment_first(repositories))))

@@ -43,6 +43,19 @@ def test_a_new_name_gets_a_port_and_the_others_stay(tmp_path: Path) -> None:
     assert more["metrics"] not in first.values()
 
 
+def test_a_port_that_something_else_has_chosen_is_leased_as_it_is(tmp_path: Path) -> None:
+    lease_ports(tmp_path, "a", NAMES)
+    leased = lease_ports(tmp_path, "a", NAMES, {"registry": 31234})
+    assert leased["registry"] == 31234
+    assert lease_ports(tmp_path, "a", NAMES) == leased
+
+
+def test_a_port_that_something_else_has_chosen_is_refused_where_another_sandbox_has_it(tmp_path: Path) -> None:
+    lease_ports(tmp_path, "a", NAMES, {"registry": 31234})
+    with pytest.raises(UnavailableError, match="is one of sandbox a"):
+        lease_ports(tmp_path, "b", NAMES, {"registry": 31234})
+
+
 def test_sandboxes_that_lease_at_the_same_moment_share_no_port(tmp_path: Path) -> None:
     start, leased = threading.Barrier(8), {}
 

@@ -51,8 +51,8 @@ def verdicts(findings: list[Finding]) -> dict[str, bool]:
     return {engine: works(engine, findings) for engine in sandboxes.ENGINES}
 
 
-def test_both_engines_work_on_a_host_with_all_that_they_need(host: Host) -> None:
-    assert verdicts(examine(host)) == {"embedded": True, "kind": True}
+def test_every_engine_works_on_a_host_with_all_that_they_need(host: Host) -> None:
+    assert verdicts(examine(host)) == {"embedded": True, "kind": True, "cluster": True}
 
 
 def test_every_check_is_for_engines_that_there_are() -> None:
@@ -66,7 +66,7 @@ def test_only_what_matters_to_an_engine_is_looked_at_for_it(host: Host) -> None:
 def test_a_stopped_daemon_stops_kind_alone_and_its_error_says_how_to_mend_it(host: Host) -> None:
     without = replace(host, daemon=STOPPED)
     assert seen(without, "Docker") == Seen(Status.WRONG, "Docker does not answer: refused", "start it")
-    assert verdicts(examine(without)) == {"embedded": True, "kind": False}
+    assert verdicts(examine(without)) == {"embedded": True, "kind": False, "cluster": True}
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_stopped_daemon_stops_kind_alone_and_its_error_says_how_to_mend_it(hos
 def test_what_every_engine_needs_stops_them_all(host: Host, changes: dict[str, object], name: str) -> None:
     lacking = replace(host, **changes)  # type: ignore[arg-type]  # one field of several types
     assert seen(lacking, name).status is Status.WRONG
-    assert verdicts(examine(lacking)) == {"embedded": False, "kind": False}
+    assert verdicts(examine(lacking)) == {"embedded": False, "kind": False, "cluster": False}
 
 
 @pytest.mark.parametrize(("instances", "status"), [("512", Status.OK), ("128", Status.WARNING), ("16", Status.WRONG)])
@@ -138,10 +138,18 @@ def test_missing_images_are_wrong_only_where_they_cannot_be_made(
 def test_a_damaged_sandbox_is_named_and_stops_no_engine(host: Host) -> None:
     damaged = replace(host, damaged=[UsageError("sandbox.json is damaged", hint="down --name old")])
     assert seen(damaged, "sandboxes") == Seen(Status.WARNING, "sandbox.json is damaged", "down --name old")
-    assert verdicts(examine(damaged)) == {"embedded": True, "kind": True}
+    assert verdicts(examine(damaged)) == {"embedded": True, "kind": True, "cluster": True}
 
 
 def test_a_kernel_that_does_not_tell_is_no_reason_to_stop(host: Host, tmp_path: Path) -> None:
     silent = replace(host, proc=tmp_path / "elsewhere")
     assert seen(silent, "inotify").status is Status.WARNING
     assert verdicts(examine(silent))["embedded"]
+
+
+def test_a_cluster_is_looked_at_when_its_context_is_named(host: Host) -> None:
+    assert seen(host, "cluster", "cluster").status is Status.WARNING
+    assert seen(replace(host, cluster="Kubernetes v1.36"), "cluster", "cluster").status is Status.OK
+    refused = UnavailableError("dana may not", why="not allowed: get pods", hint="./inv role")
+    found = seen(replace(host, cluster=refused), "cluster", "cluster")
+    assert found == Seen(Status.WRONG, "dana may not: not allowed: get pods", "./inv role")

@@ -28,6 +28,7 @@ def status() -> dict[str, Any]:
             "password_file": f"{STATE}/secrets/registry-ci",
         },
         "argocd": {
+            "namespace": "argocd",
             "url": "https://127.0.0.1:20003",
             "username": "admin",
             "password_file": f"{STATE}/secrets/argocd-admin",

@@ -1,0 +1,163 @@
+"""Namespaces in a cluster that is not the sandbox's own: each is had once, and emptied before each story."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.components.argocd_config import secret
+from sandbox.components.argocd_in_namespace import cluster_secret
+from sandbox.components.base import Context
+from sandbox.components.foothold import NATIVE, PREPARED_LABEL, Foothold
+from sandbox.components.kube import KubeApi, KubeError
+from sandbox.components.namespaces import Owns
+from sandbox.components.registry_in_cluster import READER_SECRET, READER_USER
+from sandbox.components.rights import APPLICATION_KINDS, APPLICATION_RULES, TENANT_RULES, role, role_binding
+from sandbox.containers.described import NAME_LABEL, Owner
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.core.files import read_json, write_json
+
+__all__ = ["PULL_SECRET", "GivenNamespaces", "empty", "left_in", "note", "noted", "pull_secret"]
+
+PULL_SECRET = "gitops-sandbox-registry"  # noqa: S105  # the name of the Secret, not the secret
+"""By which nodes pull the images of a sandbox."""
+
+_ARGOCD_ROLE = "gitops-sandbox-argocd"
+# Those who change objects for an Application: the one by itself, the other for who clicks in the web page.
+_ARGOCD_ACCOUNTS = ("argocd-application-controller", "argocd-server")
+_NOTES = "namespaces.json"
+_NOT_FOUND, _FORBIDDEN = 404, 403
+_CLEAR_SECONDS = 120.0
+
+
+def noted(folder: Path) -> list[str]:
+    """Name the namespaces that a sandbox has ever asked for, its own first."""
+    try:
+        return [str(name) for name in read_json(folder / _NOTES)["namespaces"]]  # type: ignore[attr-defined]  # our own
+    except FileNotFoundError:
+        return []
+
+
+def note(folder: Path, name: str) -> None:
+    """Note a namespace before it is asked for: of what is broken off, ``down`` still finds what there may be."""
+    write_json(folder / _NOTES, {"namespaces": list(dict.fromkeys([*noted(folder), name]))})
+
+
+def empty(api: KubeApi, namespace: str, kinds: Iterable[tuple[str, str]], stays: str) -> None:
+    """Delete all objects of some kinds in a namespace, at once.
+
+    Args:
+        api: Who deletes.
+        namespace: Where.
+        kinds: Of what ``apiVersion`` and ``kind``; those that the cluster does not serve are passed over.
+        stays: A label; what carries it stays, as does what each namespace has from its beginning.
+    """
+    for api_version, kind in kinds:
+        try:
+            api.delete_all(api_version, kind, namespace, labels=f"!{stays}", names=NATIVE)
+        except KubeError as error:
+            if error.status != _NOT_FOUND:
+                raise
+
+
+def left_in(api: KubeApi, namespace: str, kinds: Iterable[tuple[str, str]], stays: str) -> list[str]:
+    """Name what ``empty`` would delete."""
+    found = []
+    for api_version, kind in kinds:
+        try:
+            items = api.list(api_version, kind, namespace, labels=f"!{stays}")
+        except KubeError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            continue
+        found += [f"{kind} {each['metadata']['name']}" for each in items if each["metadata"]["name"] not in NATIVE]
+    return found
+
+
+def pull_secret(sandbox: Context, namespace: str) -> dict[str, Any]:
+    """Describe the Secret by which nodes pull for the pods of a namespace: it can read, and nothing else."""
+    account = f"{READER_USER}:{sandbox.secrets.value(READER_SECRET)}"
+    auth = {"auth": base64.b64encode(account.encode()).decode()}
+    config = json.dumps({"auths": {sandbox.address("registry"): auth}})
+    labels = Owner(sandbox.name, sandbox.run_id).labels
+    kind = "kubernetes.io/dockerconfigjson"
+    return secret(PULL_SECRET, namespace, {".dockerconfigjson": config}, labels, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class GivenNamespaces:
+    """Gives stories namespaces of somebody's cluster, made by the user's identity or prepared by an administrator.
+
+    Attributes:
+        kubeconfig: The user's.
+        context: Which context of it.
+        sandbox: The sandbox.
+    """
+
+    kubeconfig: str
+    context: str
+    sandbox: Context
+
+    def clear(self, api: KubeApi, names: Sequence[str], owns: Owns) -> Sequence[str]:
+        """Have the namespaces, empty, with Argo CD allowed to work in them and nodes able to pull.
+
+        Outside of them the sandbox may not look, and so may not have made anything.
+
+        Raises:
+            UnavailableError: One may not be made, or is somebody else's; names the permission that is lacking.
+            DeadlineError: Something stays; names it.
+        """
+        del owns
+        claimed = [name for name in names if not self._is_ours(api, name)]
+        if claimed:
+            foothold = Foothold(self.kubeconfig, self.context, self._owner)
+            for name in claimed:
+                note(self.sandbox.folder, name)
+                foothold.claim(name, TENANT_RULES)
+        for name in names:
+            empty(api, name, APPLICATION_KINDS, NAME_LABEL)
+            for manifest in self._furniture(name):
+                api.apply(manifest)
+        own = self.sandbox.argocd_namespace
+        api.apply(cluster_secret(own, [name for name in noted(self.sandbox.folder) if name != own]))
+        wait_for(
+            lambda: self._cleared(api, names),
+            Deadline.after(_CLEAR_SECONDS),
+            wanted=f"{', '.join(names)} to be empty",
+            every=0.2,
+        )
+        return ()
+
+    @property
+    def _owner(self) -> Owner:
+        return Owner(self.sandbox.name, self.sandbox.run_id)
+
+    def _is_ours(self, api: KubeApi, name: str) -> bool:
+        """Say whether the service account works there already."""
+        try:
+            found = api.get("v1", "Namespace", name)
+        except KubeError as error:
+            if error.status == _FORBIDDEN:
+                return False
+            raise
+        labels = (found or {"metadata": {}})["metadata"].get("labels") or {}
+        return labels.get(PREPARED_LABEL) == self._owner.name or self._owner.labels.items() <= labels.items()
+
+    @staticmethod
+    def _cleared(api: KubeApi, names: Sequence[str]) -> Observation:
+        left = [f"{each} in {name}" for name in names for each in left_in(api, name, APPLICATION_KINDS, NAME_LABEL)]
+        return pending(f"still there: {', '.join(left)}") if left else met("empty")
+
+    def _furniture(self, namespace: str) -> list[dict[str, Any]]:
+        """Give what the sandbox itself brings into a namespace."""
+        labels, own = self._owner.labels, self.sandbox.argocd_namespace
+        accounts = [{"kind": "ServiceAccount", "name": name, "namespace": own} for name in _ARGOCD_ACCOUNTS]
+        return [
+            pull_secret(self.sandbox, namespace),
+            role(_ARGOCD_ROLE, namespace, APPLICATION_RULES, labels),
+            role_binding(_ARGOCD_ROLE, namespace, _ARGOCD_ROLE, accounts, labels),
+        ]

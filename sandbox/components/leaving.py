@@ -1,0 +1,103 @@
+"""Leaving somebody's cluster: what the sandbox made goes, by its mark, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sandbox.components.argocd_in_namespace import TYPE
+from sandbox.components.foothold import PREPARED_LABEL, Foothold, own_namespace
+from sandbox.components.given_namespaces import empty, left_in
+from sandbox.components.kube import KubeApi, KubeError
+from sandbox.components.rights import APPLICATION_KINDS, OWN_KINDS
+from sandbox.containers.described import RUN_ID_LABEL
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+
+__all__ = ["leave"]
+
+_API = "argoproj.io/v1alpha1"
+_ARGOCD_KINDS = tuple(kind for kind in OWN_KINDS if kind[0] == _API)
+_GRANTING = (
+    ("v1", "Secret"),
+    ("rbac.authorization.k8s.io/v1", "RoleBinding"),
+    ("rbac.authorization.k8s.io/v1", "Role"),
+)
+_FORBIDDEN, _NOT_FOUND = 403, 404
+
+
+def leave(foothold: Foothold, namespaces: Sequence[str], deadline: Deadline) -> None:
+    """Delete the namespaces that the sandbox made, empty those that were prepared for it, and take its types along.
+
+    Args:
+        foothold: The user's identity.
+        namespaces: All that the sandbox has ever asked for; what does not carry its mark is left alone.
+        deadline: For all of it together.
+
+    Raises:
+        KubeError: Something may not be deleted.
+        DeadlineError: Something stays; names it.
+    """
+    api = foothold.api
+    states = {name: foothold.look(name) for name in namespaces}
+    # Nobody is left who would do what their finalizers wait for.
+    for name, state in states.items():
+        if state != "absent":
+            _release_finalizers(api, name)
+    for name, state in states.items():
+        if state == "made":
+            api.delete("v1", "Namespace", name)
+        elif state == "prepared":
+            empty(api, name, _kinds(foothold, name), PREPARED_LABEL)
+    wait_for(
+        lambda: _left(foothold, states),
+        deadline,
+        wanted=f"what the sandbox had in the cluster of context {foothold.context} to be gone",
+        every=0.3,
+    )
+    _remove_types(foothold)
+
+
+def _release_finalizers(api: KubeApi, namespace: str) -> None:
+    for api_version, kind in _ARGOCD_KINDS:
+        try:
+            items = api.list(api_version, kind, namespace)
+        except KubeError as error:
+            if error.status not in (_NOT_FOUND, _FORBIDDEN):
+                raise
+            continue
+        for item in items:
+            if item["metadata"].get("finalizers"):
+                name = item["metadata"]["name"]
+                api.merge(api_version, kind, name, namespace, {"metadata": {"finalizers": None}})
+
+
+def _kinds(foothold: Foothold, namespace: str) -> tuple[tuple[str, str], ...]:
+    own = namespace == own_namespace(foothold.owner.name)
+    return (*(OWN_KINDS if own else APPLICATION_KINDS), *_GRANTING)
+
+
+def _left(foothold: Foothold, states: Mapping[str, str]) -> Observation:
+    api, left = foothold.api, []
+    for name, state in states.items():
+        if state == "made" and (found := api.get("v1", "Namespace", name)) is not None:
+            conditions = found.get("status", {}).get("conditions") or ()
+            said = "; ".join(entry["message"] for entry in conditions if entry["status"] == "True")
+            left.append(f"namespace {name}: {said or 'being deleted'}")
+        elif state == "prepared":
+            left += [f"{each} in {name}" for each in left_in(api, name, _kinds(foothold, name), PREPARED_LABEL)]
+    return pending("; ".join(left)) if left else met("gone")
+
+
+def _remove_types(foothold: Foothold) -> None:
+    """Delete the types that this sandbox brought, unless somebody has made objects of them since."""
+    api = foothold.api
+    mark = f"{RUN_ID_LABEL}={foothold.owner.run_id}"
+    try:
+        types = api.list("apiextensions.k8s.io/v1", TYPE, labels=mark)
+    except KubeError as error:
+        if error.status == _FORBIDDEN:
+            # Who may not look could not have brought them.
+            return
+        raise
+    used = [each for each in types if api.list(_API, each["spec"]["names"]["kind"])]
+    for each in types if not used else ():
+        api.delete("apiextensions.k8s.io/v1", TYPE, each["metadata"]["name"])

@@ -1,0 +1,242 @@
+"""What a sandbox may do in a cluster that is not its own: Roles, and the look whether somebody may grant them.
+
+One list of rules for each kind of namespace: the sandbox's own, with Argo CD and the registry in it, and those that
+its Applications fill. The sandbox speaks as a service account that is bound to just these rules, and by nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.components.kube import KubeApi
+
+__all__ = [
+    "APPLICATION_KINDS",
+    "APPLICATION_RULES",
+    "NAMESPACE_RULES",
+    "OWN_KINDS",
+    "OWN_RULES",
+    "TENANT_RULES",
+    "TYPE_RULES",
+    "Permission",
+    "Rule",
+    "missing",
+    "role",
+    "role_binding",
+]
+
+_READ = ("get", "list", "watch")
+_ALL = (*_READ, "create", "update", "patch", "delete", "deletecollection")
+_RBAC = "rbac.authorization.k8s.io"
+_ARGOCD = ("applications", "applicationsets", "appprojects")
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One thing that somebody may do (authorization.k8s.io/v1, ``ResourceAttributes``).
+
+    Attributes:
+        verb: ``get``, ``create``, ...
+        group: The API group; empty for the core group.
+        resource: The plural, with the subresource behind a slash: ``pods/exec``.
+        name: The only object; empty for all.
+    """
+
+    verb: str
+    group: str
+    resource: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        """Give it as ``kubectl auth can-i`` takes it."""
+        place, _, sub = self.resource.partition("/")
+        full = f"{place}.{self.group}" if self.group else place
+        return f"{self.verb} {full}" + (f"/{sub}" if sub else "") + (f" {self.name}" if self.name else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of a Role (rbac.authorization.k8s.io/v1, ``PolicyRule``)."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+
+    def permissions(self) -> Iterator[Permission]:
+        """Give each thing that it allows."""
+        for resource in self.resources:
+            for verb in self.verbs:
+                for name in self.names or ("",):
+                    yield Permission(verb, self.group, resource, name)
+
+    def manifest(self) -> dict[str, Any]:
+        """Give it as a Role holds it."""
+        rule: dict[str, Any] = {
+            "apiGroups": [self.group],
+            "resources": list(self.resources),
+            "verbs": list(self.verbs),
+        }
+        return rule | ({"resourceNames": list(self.names)} if self.names else {})
+
+
+NAMESPACE_RULES = (Rule("", ("namespaces",), ("get", "create", "patch", "delete")),)
+"""What who makes the namespaces needs in the whole cluster; nobody needs it where they were prepared."""
+
+TYPE_RULES = (Rule("apiextensions.k8s.io", ("customresourcedefinitions",), ("get", "create", "patch", "delete")),)
+"""What who brings Argo CD's types needs in the whole cluster; nobody needs it where they are there."""
+
+_GRANTING = (
+    Rule("", ("serviceaccounts",), _ALL),
+    # Within the namespace, and never more than who grants has: the API server sees to that.
+    Rule(_RBAC, ("roles", "rolebindings"), _ALL),
+)
+
+OWN_RULES = (
+    Rule("", ("namespaces",), ("get",)),
+    Rule("", ("configmaps", "secrets", "services", "persistentvolumeclaims"), _ALL),
+    Rule("", ("pods",), (*_READ, "create", "delete", "deletecollection")),
+    Rule("", ("pods/log", "services/proxy"), ("get",)),
+    # The verb of a WebSocket and that of SPDY: which one kubectl takes, is the API server's affair.
+    Rule("", ("pods/exec", "pods/portforward"), ("get", "create")),
+    Rule("", ("events",), ("get", "list", "watch", "create", "patch")),
+    Rule("apps", ("deployments", "statefulsets"), _ALL),
+    Rule("apps", ("replicasets",), _READ),
+    Rule("networking.k8s.io", ("networkpolicies",), _ALL),
+    Rule("argoproj.io", _ARGOCD, _ALL),
+    Rule("argoproj.io", ("applicationsets/finalizers",), _ALL[:-1]),
+    Rule("argoproj.io", ("applicationsets/status",), ("get", "update", "patch")),
+    Rule("coordination.k8s.io", ("leases",), _ALL),
+    *_GRANTING,
+)
+"""What a sandbox may do in its own namespace; all that Argo CD's own Roles allow is in it."""
+
+OWN_KINDS = (
+    ("argoproj.io/v1alpha1", "Application"),
+    ("argoproj.io/v1alpha1", "ApplicationSet"),
+    ("argoproj.io/v1alpha1", "AppProject"),
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("v1", "Pod"),
+    ("v1", "Service"),
+    ("v1", "ConfigMap"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "ServiceAccount"),
+    ("coordination.k8s.io/v1", "Lease"),
+)
+"""What a sandbox's own namespace is made of, beside what grants rights."""
+
+APPLICATION_KINDS = (
+    ("apps/v1", "Deployment"),
+    ("apps/v1", "StatefulSet"),
+    ("apps/v1", "DaemonSet"),
+    ("apps/v1", "ReplicaSet"),
+    ("batch/v1", "CronJob"),
+    ("batch/v1", "Job"),
+    ("autoscaling/v2", "HorizontalPodAutoscaler"),
+    ("policy/v1", "PodDisruptionBudget"),
+    ("networking.k8s.io/v1", "Ingress"),
+    ("networking.k8s.io/v1", "NetworkPolicy"),
+    ("v1", "Pod"),
+    ("v1", "Service"),
+    ("v1", "ConfigMap"),
+    ("v1", "PersistentVolumeClaim"),
+    ("v1", "LimitRange"),
+    ("v1", "ResourceQuota"),
+    ("v1", "ServiceAccount"),
+)
+"""What an Application may be made of: what the sample's AppProject allows, and what comes of it."""
+
+APPLICATION_RULES = (
+    Rule("", ("namespaces",), ("get",)),
+    Rule(
+        "",
+        (
+            "configmaps",
+            "limitranges",
+            "persistentvolumeclaims",
+            "pods",
+            "resourcequotas",
+            "serviceaccounts",
+            "services",
+        ),
+        _ALL,
+    ),
+    Rule("", ("pods/log", "services/proxy"), ("get",)),
+    Rule("", ("events",), _READ),
+    Rule("apps", ("daemonsets", "deployments", "replicasets", "statefulsets"), _ALL),
+    Rule("batch", ("cronjobs", "jobs"), _ALL),
+    Rule("autoscaling", ("horizontalpodautoscalers",), _ALL),
+    Rule("networking.k8s.io", ("ingresses", "networkpolicies"), _ALL),
+    Rule("policy", ("poddisruptionbudgets",), _ALL),
+)
+"""What Argo CD may do in a namespace that an Application fills."""
+
+TENANT_RULES = (*APPLICATION_RULES, Rule("", ("secrets",), _ALL), _GRANTING[1])
+"""What a sandbox may do there: it also brings the account by which nodes pull, and Argo CD's Role."""
+
+
+def role(name: str, namespace: str, rules: Iterable[Rule], labels: Mapping[str, str]) -> dict[str, Any]:
+    """Describe a Role."""
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "Role",
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
+        "rules": [rule.manifest() for rule in rules],
+    }
+
+
+def role_binding(
+    name: str, namespace: str, role_name: str, subjects: Sequence[Mapping[str, str]], labels: Mapping[str, str]
+) -> dict[str, Any]:
+    """Bind a Role of the same namespace to somebody (``Subject``: kind, name, and a service account's namespace)."""
+    return {
+        "apiVersion": f"{_RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": name, "namespace": namespace, "labels": dict(labels)},
+        "roleRef": {"apiGroup": _RBAC, "kind": "Role", "name": role_name},
+        "subjects": [
+            {**subject, "apiGroup": "" if subject["kind"] == "ServiceAccount" else _RBAC} for subject in subjects
+        ],
+    }
+
+
+def missing(api: KubeApi, rules: Iterable[Rule], namespace: str = "") -> list[Permission]:
+    """Ask the API server what of some rules an identity may not do (``SelfSubjectAccessReview``).
+
+    Args:
+        api: The identity.
+        rules: What it is to do.
+        namespace: Where; in all namespaces and outside of them when empty.
+
+    Raises:
+        UnavailableError: The API server does not answer.
+    """
+    wanted = list(dict.fromkeys(permission for rule in rules for permission in rule.permissions()))
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        allowed = list(pool.map(lambda permission: _may(api, permission, namespace), wanted))
+    return [permission for permission, may in zip(wanted, allowed, strict=True) if not may]
+
+
+def _may(api: KubeApi, permission: Permission, namespace: str) -> bool:
+    resource, _, sub = permission.resource.partition("/")
+    attributes = {
+        "verb": permission.verb,
+        "group": permission.group,
+        "resource": resource,
+        "subresource": sub,
+        "name": permission.name,
+        "namespace": namespace,
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    answer = api.request("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", body=review)
+    return bool(answer["status"]["allowed"])

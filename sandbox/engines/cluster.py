@@ -1,0 +1,255 @@
+"""The cluster engine: a cluster that the user has already, in namespaces of the sandbox's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sandbox.components.argocd_config import ArgocdConfig
+from sandbox.components.argocd_in_namespace import ArgocdInNamespace, NamespacedArgocdSettings, bring_types, types_of
+from sandbox.components.base import Component, Context
+from sandbox.components.ci_runner import CiRunner
+from sandbox.components.foothold import Foothold, own_namespace
+from sandbox.components.git_relay import DOOR_PORT, GitRelay, GitTunnel, git_inside
+from sandbox.components.git_server import GitServer
+from sandbox.components.given_namespaces import PULL_SECRET, GivenNamespaces, note, noted
+from sandbox.components.kube import KubeApi, context_names
+from sandbox.components.leaving import leave
+from sandbox.components.node_pull import NodePull
+from sandbox.components.pki import argocd_pki
+from sandbox.components.port_forward import PortForward
+from sandbox.components.probes import http_ok
+from sandbox.components.registry_in_cluster import PUSH_PORT, RegistryInCluster, registry_answers
+from sandbox.components.rights import OWN_RULES
+from sandbox.containers.described import Owner
+from sandbox.core.conditions import Deadline, Observation
+from sandbox.core.errors import SandboxError, UnavailableError, UsageError
+from sandbox.core.files import read_json, write_json
+from sandbox.core.names import check_choice
+from sandbox.core.timeline import Timeline
+from sandbox.engines import kubeconfig
+from sandbox.engines.access import Access
+from sandbox.engines.engine import Engine, LeftBehindError
+from sandbox.engines.records import Record
+from sandbox.toolchain import Tool, ensure_tools
+
+__all__ = ["Cluster"]
+
+_MARK = "cluster.json"
+_LEAVE_SECONDS = 240.0
+_ARGOCD_PORT = 8080
+_WORKLOADS = (("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """Where a sandbox is, in a file of its own: where the record is lost, this says what to remove.
+
+    Attributes:
+        run_id: The sandbox's mark.
+        kubeconfig: The user's; several files are joined as KUBECONFIG joins them.
+        context: Which context of it.
+        registry: The port of the nodes by which they pull; 0 until it is known.
+    """
+
+    run_id: str
+    kubeconfig: str
+    context: str
+    registry: int = 0
+
+    @classmethod
+    def read(cls, folder: Path) -> _Mark | None:
+        """Read it; None where nothing was begun in any cluster."""
+        try:
+            found = read_json(folder / _MARK)
+        except FileNotFoundError:
+            return None
+        return cls(str(found["run_id"]), str(found["kubeconfig"]), str(found["context"]), int(str(found["registry"])))
+
+    def write(self, folder: Path) -> None:
+        """Write it."""
+        write_json(
+            folder / _MARK,
+            {
+                "run_id": self.run_id,
+                "kubeconfig": self.kubeconfig,
+                "context": self.context,
+                "registry": self.registry,
+            },
+        )
+
+
+class Cluster(Engine):
+    """Somebody's cluster: Argo CD and the registry as pods in it, the Git server and CI here."""
+
+    name = "cluster"
+    summary = "a cluster that you have already, by the name of its context"
+    capabilities = frozenset({"cluster", "argocd", "git", "registry", "pipeline", "containers"})
+    tools = ("kubectl", "argocd", "kustomize", "crane", "act", "go", "registry", "chisel")
+    # A cluster that has none of the images pulls half a gigabyte.
+    up_seconds = 600.0
+
+    def components(self) -> list[Component]:
+        """Give the parts of a sandbox in somebody's cluster."""
+        return [
+            argocd_pki(),
+            RegistryInCluster(),
+            PortForward("registry-forward", "deployment/registry", "registry", PUSH_PORT, registry_answers, "registry"),
+            NodePull(),
+            GitServer(),
+            CiRunner(),
+            GitRelay(),
+            PortForward("git-relay-forward", "deployment/git-relay", "git-relay", DOOR_PORT, _relay, "git-relay"),
+            GitTunnel(),
+            NamespacedArgocdSettings("pki"),
+            ArgocdConfig(NamespacedArgocdSettings.name),
+            ArgocdInNamespace(),
+            PortForward("argocd-forward", "deployment/argocd-server", "argocd-server", _ARGOCD_PORT, _argocd, "argocd"),
+        ]
+
+    def place(self, context: str | None) -> dict[str, str]:
+        """Say where a new sandbox lives: in the cluster of a context that is named, never of the current one.
+
+        Raises:
+            UsageError: No context is named, or there is none of that name.
+        """
+        files = kubeconfig.users_files()
+        try:
+            known = context_names(files)
+        except UnavailableError as error:
+            raise UsageError(
+                "there is no context to choose from", why=f"{error.what}: {error.why}", hint="set KUBECONFIG"
+            ) from error
+        if context is None:
+            raise UsageError(
+                f"the engine {self.name} needs the name of a context",
+                why="the current context may be anything, so it is never taken",
+                hint=f"--context NAME, one of: {', '.join(known) or 'there is none'}",
+            )
+        return {"kubeconfig": files, "context": check_choice("context", context, known)}
+
+    def prepare(self, record: Record, tools: Mapping[str, Tool], timeline: Timeline) -> None:
+        """Gain the foothold: the sandbox's own namespace, its service account, and Argo CD's types.
+
+        Raises:
+            UsageError: A number of nodes is asked for.
+            UnavailableError: The user may not do it, the namespace is somebody else's, or the cluster does not answer.
+        """
+        if record.nodes != 1:
+            raise UsageError(f"the engine {self.name} takes the cluster as it is", hint="leave --nodes out")
+        owner, own = Owner(record.name, record.run_id), own_namespace(record.name)
+        foothold = Foothold(record.kubeconfig, record.context, owner)
+        foothold.check()
+        known = _Mark.read(record.folder)
+        if known is None:
+            _Mark(record.run_id, record.kubeconfig, record.context).write(record.folder)
+        note(record.folder, own)
+        foothold.claim(own, OWN_RULES)
+        context = self.context_of(record, tools)
+        context.dir("pki")
+        foothold.write_kubeconfig(context.pki("admin.kubeconfig"))
+        foothold.write_kubeconfig(record.folder / "kubeconfig")
+        if not foothold.has_types():
+            bring_types(foothold.api, tools["argocd"], owner.labels)
+        port = RegistryInCluster().node_port(context)
+        _Mark(record.run_id, record.kubeconfig, record.context, port).write(record.folder)
+        timeline.record("foothold", "ready", f"in namespace {own}, limited by Role gitops-sandbox: ./inv role shows it")
+
+    def survey(self, name: str, context: str) -> str:
+        """Say what the cluster of a context is, and as whom a sandbox would get into it; nothing is made.
+
+        Raises:
+            UsageError: There is no such context.
+            UnavailableError: The cluster does not answer, or does not let the user do what a sandbox needs.
+        """
+        place = self.place(context)
+        known = Record.load(name)
+        run_id = known.run_id if known else ""
+        foothold = Foothold(place["kubeconfig"], place["context"], Owner(name, run_id))
+        foothold.check()
+        version = foothold.api.request("GET", "/version")["gitVersion"]
+        return f"Kubernetes {version}, {foothold.who()} may do all that a sandbox needs"
+
+    def grants(self, name: str, context: str, namespaces: Sequence[str]) -> list[dict[str, Any]]:
+        """Describe what an administrator has to apply for the user of a context, with Argo CD's types where none are.
+
+        Args:
+            name: What the sandbox is to be called.
+            context: The context.
+            namespaces: Those that Applications are to fill.
+
+        Raises:
+            UsageError: There is no such context.
+            UnavailableError: The cluster does not answer.
+        """
+        place = self.place(context or None)
+        foothold = Foothold(place["kubeconfig"], place["context"], Owner(name))
+        types = [] if foothold.has_types() else types_of(ensure_tools(("argocd",))["argocd"], {})
+        return [*types, *foothold.grants(namespaces)]
+
+    def fixed_ports(self, record: Record) -> dict[str, int]:
+        """Reach the registry here by the same port as nodes do."""
+        mark = _Mark.read(record.folder)
+        return {"registry": mark.registry} if mark and mark.registry else {}
+
+    def context_of(self, record: Record, tools: Mapping[str, Tool]) -> Context:
+        """Give the context of a sandbox, which is in its own namespace."""
+        own = own_namespace(record.name)
+        return replace(
+            super().context_of(record, tools),
+            argocd_namespace=own,
+            inside={"git-server": git_inside(own)},
+            within=tuple(noted(record.folder)) or (own,),
+        )
+
+    def access(self, record: Record, tools: Mapping[str, Tool]) -> Access:
+        """Give the way into a sandbox, as its service account."""
+        context = self.context_of(record, tools)
+        return replace(
+            super().access(record, tools),
+            argocd_namespace=context.argocd_namespace,
+            git_inside=f"http://{git_inside(context.argocd_namespace)}",
+            pull_secret=PULL_SECRET,
+            tenant_prefix=f"{record.name}-",
+            namespaces=GivenNamespaces(record.kubeconfig, record.context, context),
+        )
+
+    def rest(self, record: Record) -> bool:
+        """Have nothing of the sandbox's own namespace run; what Applications have made elsewhere runs on."""
+        api, own = KubeApi(record.folder / "kubeconfig"), own_namespace(record.name)
+        found = [item for version, kind in _WORKLOADS for item in api.list(version, kind, own)]
+        running = [item for item in found if item["spec"].get("replicas", 1)]
+        for item in running:
+            api.merge(item["apiVersion"], item["kind"], item["metadata"]["name"], own, {"spec": {"replicas": 0}})
+        return bool(running)
+
+    def release(self, folder: Path, run_id: str | None) -> None:
+        """Remove what the sandbox has made in the cluster.
+
+        Raises:
+            LeftBehindError: The cluster can't be reached, or something may not be removed; says what may be left.
+        """
+        mark = _Mark.read(folder)
+        if mark is None:
+            return
+        owner, namespaces = Owner(folder.name, run_id or mark.run_id), noted(folder)
+        try:
+            leave(Foothold(mark.kubeconfig, mark.context, owner), namespaces, Deadline.after(_LEAVE_SECONDS))
+        except SandboxError as error:
+            raise LeftBehindError(
+                f"the cluster of context {mark.context} may still hold something of sandbox {folder.name}",
+                why=f"namespaces {', '.join(namespaces)}: {error.what}: {error.why}",
+                hint=f"if that cluster is still there: kubectl --context {mark.context} delete namespace"
+                f" --selector {next(iter(owner.labels))}={folder.name}",
+            ) from error
+
+
+def _relay(context: Context) -> Observation:
+    """Look whether the relay takes tunnels (chisel answers to a health check by itself)."""
+    return http_ok(context.address("git-relay"), "/health")
+
+
+def _argocd(context: Context) -> Observation:
+    return http_ok(context.address("argocd-server"), "/healthz", authority=context.pki("argocd-ca.crt"))

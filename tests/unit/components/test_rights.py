@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from sandbox.components.rights import (
+    APPLICATION_KINDS,
+    APPLICATION_RULES,
+    OWN_KINDS,
+    OWN_RULES,
+    TENANT_RULES,
+    Permission,
+    role,
+    role_binding,
+)
+
+
+def allowed(rules: object) -> set[tuple[str, str, str]]:
+    return {(each.verb, each.group, each.resource) for rule in rules for each in rule.permissions()}  # type: ignore[attr-defined]
+
+
+def test_a_permission_is_told_as_kubectl_auth_takes_it() -> None:
+    assert str(Permission("create", "", "pods/exec")) == "create pods/exec"
+    assert str(Permission("get", "apps", "deployments")) == "get deployments.apps"
+    assert str(Permission("get", "", "secrets", "one")) == "get secrets one"
+
+
+def test_no_rule_allows_everything_or_more_than_rights_that_one_has() -> None:
+    for verb, group, resource in allowed((*OWN_RULES, *TENANT_RULES)):
+        assert "*" not in (verb, group, resource)
+        assert verb not in {"escalate", "bind", "impersonate"}
+        assert not resource.startswith(("cluster", "nodes", "persistentvolumes"))
+
+
+def test_argo_cd_can_neither_read_secrets_nor_grant_rights_where_applications_are() -> None:
+    resources = {resource for _, _, resource in allowed(APPLICATION_RULES)}
+    assert not resources & {"secrets", "roles", "rolebindings", "pods/exec"}
+
+
+def test_all_that_is_emptied_may_be_emptied() -> None:
+    for kinds, rules in ((OWN_KINDS, OWN_RULES), (APPLICATION_KINDS, TENANT_RULES)):
+        may = {(group, resource) for verb, group, resource in allowed(rules) if verb == "deletecollection"}
+        for api_version, kind in kinds:
+            group = api_version.rpartition("/")[0]
+            plural = {"Ingress": "ingresses", "NetworkPolicy": "networkpolicies"}.get(kind, f"{kind.lower()}s")
+            assert (group, plural) in may, kind
+
+
+def test_a_role_and_its_binding_are_of_one_namespace_and_name_who_is_meant() -> None:
+    made = role("box", "ns", APPLICATION_RULES, {"a": "b"})
+    assert made["metadata"] == {"name": "box", "namespace": "ns", "labels": {"a": "b"}}
+    assert {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]} in made["rules"]
+    account = {"kind": "ServiceAccount", "name": "box", "namespace": "own"}
+    bound = role_binding("box", "ns", "box", [account, {"kind": "User", "name": "dana"}], {})
+    assert bound["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "box"}
+    assert [each["apiGroup"] for each in bound["subjects"]] == ["", "rbac.authorization.k8s.io"]
