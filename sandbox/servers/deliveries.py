@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
 import ssl
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,14 +69,28 @@ class Deliveries:
     A receiver that can't be reached or answers 5xx is tried again until 30 s have passed; an answer of 3xx or 4xx
     is final. Use it as an asynchronous context manager: leaving it gives up what is still on its way.
 
+    Args:
+        webhooks: The receivers.
+        record: The file that gets a line for each attempt.
+        passing: What is held while anything is on its way.
+        seconds: How long an event is tried to be delivered.
+
     Raises:
         UsageError: A webhook's certificate authority can't be read.
     """
 
-    def __init__(self, webhooks: tuple[Webhook, ...], record: Path, *, seconds: float = _DEADLINE) -> None:
+    def __init__(
+        self,
+        webhooks: tuple[Webhook, ...],
+        record: Path,
+        passing: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+        *,
+        seconds: float = _DEADLINE,
+    ) -> None:
         self._webhooks = webhooks
         self._trust = {hook.url: _trust(hook) for hook in webhooks}
         self._record_path = record
+        self._passing = passing
         self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -101,9 +117,13 @@ class Deliveries:
 
     def start(self, work: Coroutine[object, object, None]) -> None:
         """Run ``work`` in the background until this object is left; a failure of it is logged."""
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(self._passed(work))
         self._tasks.add(task)
         task.add_done_callback(self._done)
+
+    async def _passed(self, work: Coroutine[object, object, None]) -> None:
+        async with self._passing():
+            await work
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -22,6 +22,7 @@ from sandbox.core.names import check_repository_name
 from sandbox.servers.access import Right, User, authenticate
 from sandbox.servers.backend import Backend, Call
 from sandbox.servers.deliveries import Deliveries, Event
+from sandbox.servers.gate import passing
 from sandbox.servers.git_settings import GitServerSettings
 from sandbox.servers.push_events import parse_ref_updates, push_event
 from sandbox.servers.service import main, serve
@@ -42,7 +43,7 @@ class GitServer:
         make_private_dir(settings.root)
         hooks = settings.root.with_name(settings.root.name + "-hooks")
         self._backend = Backend(settings.root, hooks, self._pushed)
-        self._deliveries = Deliveries(settings.webhooks, settings.deliveries)
+        self._deliveries = Deliveries(settings.webhooks, settings.deliveries, lambda: passing(settings.root))
 
     def application(self) -> web.Application:
         """Make the web application."""
@@ -69,7 +70,11 @@ class GitServer:
             raise web.HTTPForbidden(text=_refusal(user, right, name))
         if not (self._settings.root / f"{name}.git").is_dir():
             raise web.HTTPNotFound(text=f"There is no repository {name!r} in this sandbox.\n")
-        return await self._backend.answer(request, Call(name, endpoint, user.name))
+        call = Call(name, endpoint, user.name)
+        if endpoint != "git-receive-pack":
+            return await self._backend.answer(request, call)
+        async with passing(self._settings.root):
+            return await self._backend.answer(request, call)
 
     def _pushed(self, call: Call, lines: str, at: float) -> None:
         self._deliveries.start(self._announce(call, lines, at))
