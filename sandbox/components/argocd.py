@@ -7,8 +7,11 @@ the repo-server by mutual TLS. Facts on flags and variables: Argo CD 3.6 ``cmd/*
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from pathlib import Path
+
+import requests
 
 from sandbox.components.base import ARGOCD_NAMESPACE, Context, ProcessComponent
 from sandbox.components.probes import http_ok
@@ -25,10 +28,15 @@ __all__ = [
     "NotificationsController",
     "RepoServer",
     "end_gpg_agent",
+    "work_left",
 ]
 
 _SYSTEM_PATH = "/usr/bin:/bin"
 _AGENT_SECONDS = 5.0
+_METRICS_SECONDS = 5.0
+_QUEUES = re.compile(
+    r'^workqueue_(adds_total|work_duration_seconds_count)\{[^}]*name="([^"]+)"[^}]*\} (\S+)$', re.MULTILINE
+)
 _SOCKET_BYTES = 107  # sockaddr_un has one more, with the zero at the end; gpg-agent wants another to spare
 
 
@@ -119,6 +127,23 @@ def _socket(path: Path, name: str) -> str:
     return str(path) if _fits(path) else f"@gitops-sandbox-{name}"
 
 
+def work_left(metrics: str) -> Observation:
+    """Read from a controller's metrics whether it has anything to do (client-go, ``workqueue_*``).
+
+    What was added to a queue and not yet finished waits in it or is being worked on; the gauge that tells of the
+    latter is brought up to date twice a second only.
+    """
+    counted: dict[str, dict[str, float]] = {"adds_total": {}, "work_duration_seconds_count": {}}
+    for name, queue, value in _QUEUES.findall(metrics):
+        counted[name][queue] = float(value)
+    left = {
+        queue: int(added - counted["work_duration_seconds_count"].get(queue, 0.0))
+        for queue, added in counted["adds_total"].items()
+    }
+    said = ", ".join(f"{count} in {queue}" for queue, count in left.items() if count)
+    return pending(f"it has work left: {said}") if said else met("it has no work left")
+
+
 def _listens(port: int) -> Observation:
     return pending(f"nothing listens on port {port} yet") if is_free(port) else met(f"listens on port {port}")
 
@@ -162,6 +187,7 @@ class ApplicationController(_ArgocdComponent):
     """Compares, syncs and heals."""
 
     name = "argocd-application-controller"
+    remembers = True
     ports = ("argocd-application-controller-metrics",)
 
     def env(self, context: Context) -> dict[str, str]:
@@ -188,6 +214,15 @@ class ApplicationController(_ArgocdComponent):
     def ready(self, context: Context) -> Observation:
         """It is ready when its health check answers."""
         return http_ok(context.address("argocd-application-controller-metrics"), "/healthz")
+
+    def resting(self, context: Context) -> Observation:
+        """It rests when it is done with all that it was ever given reason to look at, as its metrics count it."""
+        address = context.address("argocd-application-controller-metrics")
+        try:
+            answer = requests.get(f"http://{address}/metrics", timeout=_METRICS_SECONDS)
+        except requests.RequestException as error:
+            return pending(str(error))
+        return work_left(answer.text)
 
 
 class ArgocdServer(_ArgocdComponent):
@@ -217,6 +252,7 @@ class ApplicationSetController(_ArgocdComponent):
     """Makes Applications from ApplicationSets."""
 
     name = "argocd-applicationset-controller"
+    remembers = True
     ports = ("argocd-applicationset-metrics", "argocd-applicationset-probe", "argocd-applicationset-webhook")
 
     def arguments(self, context: Context) -> tuple[str, ...]:

@@ -189,12 +189,18 @@ def tail_of(log: Path, lines: int) -> str:
 
 
 class ProcessComponent:
-    """A component that is one process under the supervisor."""
+    """A component that is one process under the supervisor.
+
+    Attributes:
+        remembers: Whether it acts on what it remembers of the cluster beside what it watches, so that it has to
+            begin anew where the cluster goes back to an earlier moment.
+    """
 
     name: str
     requires: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
     grace = 1.0
+    remembers = False
 
     def argv(self, context: Context) -> tuple[str, ...]:
         """Give the program and its arguments."""

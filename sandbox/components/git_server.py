@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sandbox.components.argocd_config import GIT_SECRET, GIT_USER, WEBHOOK_SECRET
 from sandbox.components.base import Context, ProcessComponent
 from sandbox.components.probes import http_ok
-from sandbox.core.conditions import Observation
+from sandbox.core.conditions import Deadline, Observation
+from sandbox.core.errors import DeadlineError
 from sandbox.core.files import write_json
+from sandbox.core.trees import keep_tree, put_back_tree
+from sandbox.servers.gate import shut
 
 __all__ = [
     "CI_SECRET",
@@ -24,6 +28,7 @@ __all__ = [
 CI_USER, CI_SECRET = "gitops-ci-bot", "git-ci"
 DEVELOPER_USER, DEVELOPER_SECRET = "developer", "git-developer"
 CI_WEBHOOK_SECRET = "webhook-ci"  # noqa: S105  # the name of the secret, not the secret
+_INTERRUPT_SECONDS = 0.5
 ENVIRONMENTS = "*/environment"
 """Which repositories CI may push to, and Argo CD is told of."""
 
@@ -79,3 +84,33 @@ class GitServer(ProcessComponent):
     def ready(self, context: Context) -> Observation:
         """It is ready when its health check answers."""
         return http_ok(context.address("git-server"), "/healthz")
+
+    # Its part of a snapshot (sandbox.components.state).
+
+    starts_empty = True
+
+    def save(self, context: Context, into: Path) -> None:
+        """Keep every repository: objects and refs."""
+        keep_tree(context.dir("git"), into / "git")
+
+    def load(self, context: Context, saved: Path) -> int:
+        """Put every repository back; those that are new go."""
+        return put_back_tree(saved / "git", context.dir("git"))
+
+    def held(self, context: Context, deadline: Deadline) -> AbstractContextManager[None]:
+        """Have pushes wait, once those under way and their events have reached their ends."""
+        return shut(context.dir("git"), deadline)
+
+    def under_way(self, context: Context) -> str:
+        """While it is held, nothing."""
+        del context
+        return ""
+
+    def interrupt(self, context: Context) -> None:
+        """End pushes and deliveries that do not end by themselves: the server is started anew."""
+        try:
+            with self.held(context, Deadline.after(_INTERRUPT_SECONDS)):
+                pass
+        except DeadlineError:
+            context.supervisor.stop(self.name)
+            self.ensure(context)

@@ -14,6 +14,8 @@ class KubeControllerManager(ProcessComponent):
     """All of Kubernetes' own controllers, in one process."""
 
     name = "kube-controller-manager"
+    # Its garbage collector remembers which owners are gone, and would collect what one that comes back owns.
+    remembers = True
     requires = ("kube-apiserver-bootstrap",)
     ports = ("kube-controller-manager",)
 

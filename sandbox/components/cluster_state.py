@@ -1,0 +1,49 @@
+"""The moment of a cluster: which of its objects belong to it, and how it is brought back to one.
+
+Some objects are no state but signs of life, which whoever writes them goes on writing: they are
+brought back where they are missing and taken away where they are new, and otherwise left alone.
+Events are neither: they tell of what happened, and what happened after the moment is taken back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from sandbox.components.etcd_store import ClusterObjects, EtcdStore
+
+__all__ = ["put_back", "stated"]
+
+_EVENTS = "/registry/events/"
+# API servers, which tell one another where they are; bound to leases of etcd's own.
+_NEVER = re.compile(r"/registry/(masterleases|peerserverleases)/.*")
+_ALIVE = re.compile(
+    # Heartbeats of nodes and of Kubernetes' own components; an operator's lease in a namespace of its own is not.
+    r"/registry/leases/(kube-system|kube-node-lease)/.*"
+    # The authority of the API server, which kube-controller-manager writes into each namespace, and writes again.
+    r"|/registry/configmaps/[^/]+/kube-root-ca\.crt"
+)
+
+
+def stated(objects: ClusterObjects) -> dict[str, str]:
+    """Give the objects that are of the moment, without what only tells of what happened."""
+    return {key: value for key, value in objects.items() if not key.startswith(_EVENTS) and not _NEVER.fullmatch(key)}
+
+
+def put_back(store: EtcdStore, saved: Mapping[str, str]) -> int:
+    """Bring the cluster's objects back to what was saved.
+
+    Returns:
+        How many had to be put or removed; 0 where all was as it was saved.
+
+    Raises:
+        UnavailableError: etcd does not answer, or refuses.
+    """
+    now = store.read()
+    changed = {key: value for key, value in saved.items() if now.get(key) != value}
+    puts = {key: value for key, value in changed.items() if key not in now or not _ALIVE.fullmatch(key)}
+    removals = [key for key in now if key not in saved and not _NEVER.fullmatch(key)]
+    if puts or removals:
+        store.write(puts, removals)
+    # An event that came meanwhile is no sign that anything is at work still.
+    return len(puts) + sum(not key.startswith(_EVENTS) for key in removals)

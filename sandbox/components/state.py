@@ -1,0 +1,91 @@
+"""What a component does for a snapshot: those that hold something, those that write, those that remember.
+
+The engine (``sandbox.engines.snapshots``) asks each for its part, in whatever way it does it.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from sandbox.components.base import Context
+from sandbox.core.conditions import Deadline, Observation
+
+__all__ = ["Acting", "Holding", "Writing"]
+
+
+@runtime_checkable
+class Holding(Protocol):
+    """A component that holds a part of the sandbox's state."""
+
+    @property
+    def name(self) -> str:
+        """What it is called; its part of a snapshot lies in a folder of this name."""
+
+    @property
+    def starts_empty(self) -> bool:
+        """Whether it holds nothing in a sandbox that has just been made, of which nothing is then kept."""
+
+    def save(self, context: Context, into: Path) -> None:
+        """Keep what it holds now.
+
+        Args:
+            context: The sandbox.
+            into: A private folder, made and empty.
+
+        Raises:
+            UnavailableError: It does not answer, or the disk is full.
+        """
+
+    def load(self, context: Context, saved: Path) -> int:
+        """Have it hold what was kept, and nothing else; calling it again changes nothing.
+
+        Args:
+            context: The sandbox.
+            saved: What ``save`` was given; where it does not exist, it is to hold nothing.
+
+        Returns:
+            How many things had to be changed; 0 where all was as it was kept.
+
+        Raises:
+            UnavailableError: It does not answer, or the disk is full.
+        """
+
+
+@runtime_checkable
+class Writing(Protocol):
+    """A component through which people and programs change what others hold."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    def held(self, context: Context, deadline: Deadline) -> AbstractContextManager[None]:
+        """Wait until nothing goes through it, and let nothing through while the context is open.
+
+        Raises:
+            DeadlineError: Something took too long; names it.
+        """
+
+    def under_way(self, context: Context) -> str:
+        """Say what goes through it now; empty for nothing."""
+
+    def interrupt(self, context: Context) -> None:
+        """End what goes through it, whatever becomes of it.
+
+        Raises:
+            DeadlineError: Something could not be ended.
+        """
+
+
+@runtime_checkable
+class Acting(Protocol):
+    """A component that changes the cluster by itself, some time after it was given reason to."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    def resting(self, context: Context) -> Observation:
+        """Look whether it is about to change anything."""
