@@ -32,6 +32,7 @@ __all__ = [
     "idle",
     "many_applications",
     "push_to_live",
+    "seconds_of",
     "until",
     "world",
 ]
@@ -39,6 +40,13 @@ __all__ = [
 ROOT = Path(__file__).resolve().parents[1]
 _SECONDS = 120.0
 _APPLICATIONS_SECONDS = 300.0
+
+
+def seconds_of(act: Callable[[], object]) -> float:
+    """Give the seconds that something takes."""
+    began = time.monotonic()
+    act()
+    return time.monotonic() - began
 
 
 def command(module: str, *words: str) -> float:

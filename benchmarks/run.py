@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import measures, on_kind
 from sandbox.core.timeline import Timeline
-from sandbox.engines import sandboxes
+from sandbox.engines import rewinding, sandboxes
 from sandbox.engines.kind import Kind
 from sandbox.gitops.story import tell
 from sandbox.gitops.tenant import Tenant
@@ -39,6 +39,9 @@ AIMS: dict[str, dict[str, float]] = {
     "applications_200": {"p50": 45.0},
     "idle_memory_gib": {"p50": 1.2},
     "idle_cores": {"p50": 0.3},
+    "reset": {"p95": 1.0},
+    "snapshot": {"p95": 3.0},
+    "restore": {"p95": 3.0},
     "story_core_failed": {"p50": 0},
     "kind_up_to_answer": {"p50": 40.0},
     "kind_up_by_bare_cluster": {"p50": 2.5},
@@ -183,12 +186,29 @@ def _changes_on_kind(runs: int, say: Callable[[str], None]) -> list[Series]:
     return [built, pushed, healed, restarted]
 
 
+def _reset(runs: int, say: Callable[[str], None]) -> list[Series]:
+    reset, kept, restored = Series("reset"), Series("snapshot"), Series("restore")
+    sandboxes.down(NAME)
+    sandboxes.up(NAME, sandboxes.UpOptions(), Timeline())
+    for number in range(runs):
+        # Each after a story's beginning: three Applications that live, in namespaces of their own.
+        with measures.world(NAME) as world:
+            kept.values.append(measures.seconds_of(lambda: rewinding.snapshot(NAME, "bench")))
+            measures.push_to_live(world, number)
+            restored.values.append(measures.seconds_of(lambda: rewinding.restore(NAME, "bench")))
+        reset.values.append(measures.seconds_of(lambda: rewinding.reset(NAME)))
+        rewinding.remove_snapshot(NAME, "bench")
+        say(f"{number + 1}/{runs}: {', '.join(f'{s.name} {s.values[-1]:.2f} s' for s in (kept, restored, reset))}")
+    return [reset, kept, restored]
+
+
 PARTS: dict[str, Callable[[int, Callable[[str], None]], list[Series]]] = {
     "up": _up_and_down,
     "changes": _changes,
     "demo": _demo,
     "many": _many,
     "idle": _idle,
+    "reset": _reset,
     "soak": _soak,
     "kind-up": _up_on_kind,
     "kind-changes": _changes_on_kind,
