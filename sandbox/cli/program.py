@@ -13,7 +13,7 @@ from invoke.exceptions import Exit, ParseError
 from invoke.program import Program
 
 import sandbox
-from sandbox.cli import doctor, own_repository, reports, roles, sabotages, stories, tooling, verbs
+from sandbox.cli import doctor, moments, own_repository, reports, roles, sabotages, stories, tooling, verbs
 from sandbox.cli.verb import INTERRUPTED, terminate
 
 __all__ = ["main", "product"]
@@ -81,7 +81,7 @@ class _Program(Program):
 def product() -> Collection:
     """Give the verbs of the product, for a checkout's ``tasks.py`` and for the installed program."""
     collection = Collection()
-    for module in (verbs, stories, sabotages, own_repository, reports, tooling, doctor, roles):
+    for module in (verbs, moments, stories, sabotages, own_repository, reports, tooling, doctor, roles):
         for found in Collection.from_module(module).tasks.values():
             collection.add_task(found)
     return collection

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from sandbox.core.errors import UsageError
 
-__all__ = ["check_choice", "check_repository_name", "check_sandbox_name"]
+__all__ = ["check_choice", "check_repository_name", "check_sandbox_name", "check_snapshot_name"]
 
 _SANDBOX = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _REPOSITORY_PART = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
@@ -26,6 +26,21 @@ def check_sandbox_name(name: str) -> str:
             f"{name!r} can't be the name of a sandbox",
             why="a name has 1 to 32 characters: a-z, 0-9 and '-', with a letter or digit at both ends",
             hint="--name my-sandbox",
+        )
+    return name
+
+
+def check_snapshot_name(name: str) -> str:
+    """Return ``name`` if a snapshot may be called so: by the rule of sandboxes' names.
+
+    Raises:
+        UsageError: It may not; says what is allowed.
+    """
+    if not _SANDBOX.fullmatch(name):
+        raise UsageError(
+            f"{name!r} can't be the name of a snapshot",
+            why="a name has 1 to 32 characters: a-z, 0-9 and '-', with a letter or digit at both ends",
+            hint="snapshot before-the-change",
         )
     return name
 

@@ -26,9 +26,13 @@ from sandbox.engines.access import Access, Account
 from sandbox.engines.diagnostics import collect
 from sandbox.engines.driver import bring_up
 from sandbox.engines.records import Record
+from sandbox.engines.snapshots import Snapshots
 from sandbox.toolchain import Progress, Tool, ensure_tools
 
-__all__ = ["Engine", "LeftBehindError", "ports_of", "supervised"]
+__all__ = ["SNAPSHOTS", "Engine", "LeftBehindError", "ports_of", "supervised"]
+
+SNAPSHOTS = "snapshots"
+"""The capability of an engine whose sandboxes can be put back to an earlier moment."""
 
 _PEOPLES_TOOLS = ("kubectl", "argocd", "kustomize", "crane")
 _END_SECONDS = 20.0
@@ -165,8 +169,18 @@ class Engine(ABC):
             except SandboxError as error:
                 error.hint = f"read {collect(context, components, timeline)}"
                 raise
+            if SNAPSHOTS in self.capabilities:
+                self._see_to_moments(record, Snapshots(context, components), timeline)
             lease.keep()
         return self.access(record, tools)
+
+    @staticmethod
+    def _see_to_moments(record: Record, snapshots: Snapshots, timeline: Timeline) -> None:
+        """Finish a way back that was broken off, and keep the clean state of a sandbox that is new."""
+        if (name := snapshots.finish()) is not None:
+            timeline.record("snapshots", "ready", f"finished going back to {name}, which had been broken off")
+        if not record.ready:
+            snapshots.keep_clean()
 
     def halt(self, record: Record) -> bool:
         """Stop all that runs of a sandbox and keep what it holds; ``bring`` brings it back.

@@ -44,6 +44,7 @@ __all__ = [
     "stop",
     "stop_all",
     "telling",
+    "untold",
     "up",
 ]
 
@@ -54,6 +55,7 @@ DEFAULT_ENGINE = Embedded.name
 """Where a new sandbox lives unless it is said."""
 
 _WAIT_SECONDS = 300.0
+_UNTOLD_SECONDS = 30.0
 _MOST_NODES = 500
 
 
@@ -365,6 +367,27 @@ def telling(name: str, tenant: str, *, beside: Mode = Mode.SHARED) -> Iterator[N
     with (
         locked(folder / f"{tenant}.lock", Mode.ALONE, deadline, wanted=f"tenant {tenant} to be free", held=others),
         locked(folder / ".all.lock", beside, deadline, wanted=f"sandbox {name} to be free for it", held=others),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def untold(name: str, on_wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold a sandbox while no story is told in it: one that is being told is waited for.
+
+    Raises:
+        UsageError: There is no such sandbox.
+        DeadlineError: A story did not end in time.
+    """
+    folder = make_private_dir(_existing(name).folder / "telling")
+    with locked(
+        folder / ".all.lock",
+        Mode.ALONE,
+        Deadline.after(_UNTOLD_SECONDS),
+        wanted=f"the stories in sandbox {name} to end",
+        held="a story is told in this sandbox",
+        hint="end it, or wait until it has ended",
+        on_wait=on_wait,
     ):
         yield
 

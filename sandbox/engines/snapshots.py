@@ -1,0 +1,291 @@
+"""The kept moments of a sandbox: of all that its components hold, put away and put back together.
+
+The clean state is one of them, kept when a sandbox has come up for the first time; ``reset`` goes back
+to it. How each component keeps its part is its own business (``sandbox.components.state``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox.components.base import Component, Context, ProcessComponent
+from sandbox.components.state import Acting, Holding, Writing
+from sandbox.core.conditions import Deadline, Observation, State, met, pending, wait_for
+from sandbox.core.errors import UsageError
+from sandbox.core.files import make_private_dir, read_json, remove_tree, write_file, write_json, writing_errors
+from sandbox.toolchain import version_set
+
+__all__ = ["Kept", "Snapshots"]
+
+_CLEAN = ".clean"
+_RECORD = "snapshot.json"
+_GOING_BACK = ".going-back"
+_FORMAT = 1
+_REST_SECONDS = 10.0
+_BACK_SECONDS = 60.0
+_QUIET = 0.1
+"""Seconds in which nothing may change after the last thing was put back: many times what a watch takes to tell."""
+_OF_STORIES = ("work", "tenants")
+"""Folders of the sandbox that stories alone fill."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One snapshot.
+
+    Attributes:
+        name: Its name.
+        made: When, as an ISO 8601 time.
+    """
+
+    name: str
+    made: str
+
+    def to_json(self) -> dict[str, str]:
+        """Give it as JSON data."""
+        return {"name": self.name, "made": self.made}
+
+
+class Snapshots:
+    """The snapshots of one sandbox.
+
+    Args:
+        context: The sandbox.
+        components: Its parts; those that hold something take part.
+    """
+
+    def __init__(self, context: Context, components: Sequence[Component]) -> None:
+        self._context = context
+        self._components = components
+        self._holding = [part for part in components if isinstance(part, Holding)]
+        self._folder = context.folder / "snapshots"
+
+    @property
+    def running(self) -> bool:
+        """Whether the sandbox runs."""
+        return self._context.supervisor.process() is not None
+
+    @property
+    def broken_off(self) -> str | None:
+        """To which moment the sandbox was on its way back when that was broken off; None for none."""
+        mark = self._folder / _GOING_BACK
+        return mark.read_text() if mark.exists() else None
+
+    @property
+    def has_clean(self) -> bool:
+        """Whether the clean state was kept."""
+        return (self._folder / _CLEAN).is_dir()
+
+    def all(self) -> list[Kept]:
+        """Give the snapshots that people have made, the oldest first."""
+        folders = self._folder.iterdir() if self._folder.is_dir() else iter(())
+        found = [Kept(path.name, str(self._record(path)["made"])) for path in folders if path.name[0] != "."]
+        return sorted(found, key=lambda each: each.made)
+
+    def keep_clean(self) -> None:
+        """Keep the clean state: of what starts empty, nothing has to be kept.
+
+        Raises:
+            UnavailableError: The disk is full, or a component does not answer.
+        """
+        self._keep(_CLEAN, [part for part in self._holding if not part.starts_empty])
+
+    def keep(self, name: str) -> Kept:
+        """Keep the sandbox as it is now, under a new name.
+
+        Pushes wait meanwhile; whatever goes through the sandbox already is waited for.
+
+        Raises:
+            UsageError: There is a snapshot of that name.
+            DeadlineError: Something was under way for too long; names it.
+            UnavailableError: The disk is full, or a component does not answer; no half snapshot is left.
+        """
+        if (self._folder / name).exists():
+            raise UsageError(f"there is a snapshot {name!r} already", hint=f"snapshot {name} --remove, or another name")
+        with self._held(Deadline.after(_REST_SECONDS)):
+            self._keep(name, self._holding)
+        return Kept(name, str(self._record(self._folder / name)["made"]))
+
+    def remove(self, name: str) -> None:
+        """Remove a snapshot.
+
+        Raises:
+            UsageError: There is none of that name.
+        """
+        remove_tree(self._existing(name))
+
+    def go_back(self, name: str) -> None:
+        """Put the sandbox back to a snapshot; what acts on what it remembers is ended first and started again.
+
+        Raises:
+            UsageError: There is none of that name, or it was made with other versions.
+            UnavailableError: The disk is full, or a component does not answer.
+            DeadlineError: The sandbox did not come to rest; names what is still at work.
+        """
+        folder = self._existing(name)
+        with self._going_back(name), self._paused():
+            self._put_back(folder)
+
+    def clean(self) -> None:
+        """Put the sandbox back to the clean state.
+
+        Raises:
+            UsageError: It was never kept.
+            UnavailableError: A component does not answer.
+            DeadlineError: The sandbox did not come to rest; names what is still at work.
+        """
+        if not self.has_clean:
+            raise UsageError(
+                f"the clean state of sandbox {self._context.name} is not known",
+                why="it was made by a version that did not keep it, or on an engine that can't",
+                hint=f"down --name {self._context.name}, then up again",
+            )
+        with self._going_back(_CLEAN):
+            self._put_back(self._folder / _CLEAN)
+            for name in _OF_STORIES:
+                if (self._context.folder / name).exists():
+                    remove_tree(self._context.folder / name)
+
+    def finish(self) -> str | None:
+        """Finish what was broken off while the sandbox went back; give what it went back to, None for nothing."""
+        name = self.broken_off
+        if name == _CLEAN:
+            self.clean()
+        elif name is not None:
+            self.go_back(name)
+        return name
+
+    # Keeping.
+
+    def _keep(self, name: str, parts: Sequence[Holding]) -> None:
+        make_private_dir(self._folder)
+        for path in self._folder.glob(".*.*"):
+            # One that was killed while it was made.
+            remove_tree(path)
+        with writing_errors(self._folder):
+            draft = Path(tempfile.mkdtemp(dir=self._folder, prefix=f".{name}."))
+        try:
+            self._each(parts, lambda part: part.save(self._context, make_private_dir(draft / part.name)))
+            record = {"format": _FORMAT, "versions": version_set(), "made": dt.datetime.now(dt.UTC).isoformat()}
+            write_json(draft / _RECORD, record)
+            with writing_errors(self._folder):
+                draft.rename(self._folder / name)
+        except BaseException:
+            remove_tree(draft)
+            raise
+
+    @staticmethod
+    def _each(parts: Sequence[Holding], act: Callable[[Holding], Any]) -> list[Any]:
+        with ThreadPoolExecutor(max(1, len(parts))) as pool:
+            return list(pool.map(act, parts))
+
+    @staticmethod
+    def _record(folder: Path) -> dict[str, Any]:
+        return dict(read_json(folder / _RECORD))
+
+    def _existing(self, name: str) -> Path:
+        folder = self._folder / name
+        if not folder.is_dir():
+            known = ", ".join(each.name for each in self.all())
+            raise UsageError(
+                f"there is no snapshot {name!r}",
+                why=f"there are: {known}" if known else "there is none",
+                hint=f"snapshot {name}",
+            )
+        record = self._record(folder)
+        if (record.get("format"), record.get("versions")) != (_FORMAT, version_set()):
+            raise UsageError(
+                f"snapshot {name!r} was made with other versions of the tools",
+                why="what they have written can't be carried over",
+                hint=f"snapshot {name} --remove",
+            )
+        return folder
+
+    # Holding still.
+
+    @contextlib.contextmanager
+    def _held(self, deadline: Deadline) -> Iterator[None]:
+        """Hold all that writes, at once: a push that came in between may have set off a run."""
+        writers = [part for part in self._components if isinstance(part, Writing)]
+        holds = contextlib.ExitStack()
+
+        def still() -> Observation:
+            for part in writers:
+                holds.enter_context(part.held(self._context, deadline))
+            busy = [said for part in writers if (said := part.under_way(self._context))]
+            if not busy:
+                return met("nothing is under way")
+            holds.close()
+            return pending("; ".join(busy))
+
+        with holds:
+            wait_for(still, deadline, wanted="the sandbox to come to rest", hint="try again when it has ended")
+            yield
+
+    @contextlib.contextmanager
+    def _paused(self) -> Iterator[None]:
+        """End the processes that act on what they remember, and start them again."""
+        context = self._context
+        paused = [part for part in self._components if isinstance(part, ProcessComponent) and part.remembers]
+        context.supervisor.stop(*(part.name for part in paused))
+        try:
+            yield
+        finally:
+            for part in paused:
+                part.ensure(context)
+        deadline = Deadline.after(_BACK_SECONDS)
+        for part in paused:
+            wait_for(lambda part=part: part.ready(context), deadline, wanted=f"{part.name} to be ready")  # type: ignore[misc]
+
+    @contextlib.contextmanager
+    def _going_back(self, name: str) -> Iterator[None]:
+        """Note that the sandbox is on its way back, so that ``up`` finishes it where it is broken off."""
+        mark = write_file(self._folder / _GOING_BACK, name)
+        for part in self._components:
+            if isinstance(part, Writing):
+                part.interrupt(self._context)
+        with self._held(Deadline.after(_REST_SECONDS)):
+            yield
+        mark.unlink(missing_ok=True)
+
+    # Putting back.
+
+    def _put_back(self, folder: Path) -> None:
+        """Put everything back, and again whatever was changed meanwhile by what was still at work."""
+        rest = threading.Event()
+
+        def still() -> Observation:
+            busy = [f"{part.name}: {seen.seen}" for part, seen in self._acting() if seen.state is not State.MET]
+            changes = self._each(self._holding, lambda part: part.load(self._context, folder / part.name))
+            if busy or any(changes):
+                changed = [
+                    f"{part.name}: {count} changed" for part, count in zip(self._holding, changes, strict=True) if count
+                ]
+                return pending("; ".join([*busy, *changed]))
+            return met("everything is as it was kept")
+
+        wait_for(
+            still,
+            Deadline.after(_BACK_SECONDS),
+            wanted=f"sandbox {self._context.name} to stay as it was kept",
+            hint=f"logs: {self._context.folder / 'logs'}",
+            wake=rest,
+            every=_QUIET,
+        )
+
+    def _acting(self) -> Iterator[tuple[Acting, Observation]]:
+        for part in self._components:
+            if isinstance(part, Acting) and not self._is_paused(part):
+                yield part, part.resting(self._context)
+
+    def _is_paused(self, part: Acting) -> bool:
+        status = self._context.supervisor.components().get(part.name)
+        return status is not None and status.state == "stopped"
