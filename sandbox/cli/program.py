@@ -19,6 +19,7 @@ from sandbox.cli.verb import INTERRUPTED, terminate
 __all__ = ["main", "product"]
 
 WRONG_USE = 2
+_HELP = frozenset({"--help", "-h"})
 _NO_SUCH_TASK = re.compile(r"No idea what '(.*)' is!")  # invoke.parser.parser
 
 
@@ -37,7 +38,7 @@ class _Program(Program):
             self.create_config()
             self.parse_core(argv)
             self.parse_collection()
-            self.core.unparsed = self._with_words_named(self.core.unparsed)
+            self.core.unparsed = self._with_words_named(self._without_help(self.core.unparsed))
             self.parse_tasks()
             self.parse_cleanup()
             self.update_config()
@@ -49,6 +50,13 @@ class _Program(Program):
             if error.message:
                 print(error.message, file=sys.stderr)  # noqa: T201
             sys.exit(error.code)
+
+    def _without_help(self, given: list[str]) -> list[str]:
+        """Take a call for help off the verb that it is about, which would take it for one of its own words."""
+        if not given or given[0] not in self.collection.task_names or _HELP.isdisjoint(given[1:]):
+            return given
+        self.args.help.set_value(given[0], cast=False)
+        return []
 
     def _with_words_named(self, given: list[str]) -> list[str]:
         """Give words right behind a verb to the argument that they are for."""

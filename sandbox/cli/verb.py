@@ -8,7 +8,8 @@ from types import FrameType
 from typing import Any, ParamSpec
 
 from invoke.exceptions import Exit
-from invoke.tasks import task
+from invoke.parser.argument import Argument
+from invoke.tasks import Task, task
 
 from sandbox.cli.flags import Expansion
 from sandbox.cli.output import Output
@@ -22,6 +23,18 @@ INTERRUPTED, _TERMINATED = 130, 143
 
 class TerminatedError(BaseException):
     """SIGTERM came: like Ctrl-C, what was begun is undone on the way out."""
+
+
+class _Verb(Task):  # type: ignore[type-arg]  # of what it wraps nobody asks
+    """A task that can be asked for its arguments more than once."""
+
+    def get_arguments(self, ignore_unknown_help: bool | None = None) -> list[Argument]:  # noqa: FBT001  # Invoke's own
+        """Give the arguments; Invoke itself takes the help out of the task as it goes."""
+        kept = dict(self.help)
+        try:
+            return super().get_arguments(ignore_unknown_help)
+        finally:
+            self.help = kept
 
 
 def verb(*, words: str = "", **options: Any) -> Callable[[Callable[P, None]], Any]:
@@ -57,7 +70,9 @@ def verb(*, words: str = "", **options: Any) -> Callable[[Callable[P, None]], An
                 raise Exit(code=1) from None
 
         guarded.__signature__ = expansion.signature  # type: ignore[attr-defined]  # PEP 362; Invoke reads it
-        made = task(**{**options, "help": expansion.help | options.get("help", {})})(guarded)
+        # Invoke's letters depend on which flags come first: the same one would mean other things in other verbs.
+        given = {**options, "help": expansion.help | options.get("help", {}), "auto_shortflags": False}
+        made = task(klass=_Verb, **given)(guarded)
         made.words = words
         return made
 
