@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks import measures, on_kind
+from benchmarks import measures, on_kind, short_stories
 from sandbox.core.timeline import Timeline
 from sandbox.engines import rewinding, sandboxes
 from sandbox.engines.kind import Kind
@@ -42,6 +42,9 @@ AIMS: dict[str, dict[str, float]] = {
     "reset": {"p95": 1.0},
     "snapshot": {"p95": 3.0},
     "restore": {"p95": 3.0},
+    "story_own_cpu_seconds": {"p50": 0.05},
+    "stories_two_jobs_by_one": {"p50": 0.667},
+    "stories_50": {"p50": 120.0},
     "story_core_failed": {"p50": 0},
     "kind_up_to_answer": {"p50": 40.0},
     "kind_up_by_bare_cluster": {"p50": 2.5},
@@ -134,6 +137,21 @@ def _idle(runs: int, say: Callable[[str], None]) -> list[Series]:
     return [Series("idle_memory_gib", [found["memory_gib"]]), Series("idle_cores", [found["cores"]])]
 
 
+def _stories(runs: int, say: Callable[[str], None]) -> list[Series]:
+    access = sandboxes.up(NAME, sandboxes.UpOptions(), Timeline())
+    own = Series("story_own_cpu_seconds")
+    short_stories.own_overhead(access, 0)  # what is imported at first use is no story's
+    own.values += [short_stories.own_overhead(access, number) for number in range(runs)]
+    say(f"a story's own time: {own.percentile(0.5):.3f} s")
+    gain, fifty = Series("stories_two_jobs_by_one"), Series("stories_50")
+    for number in range(min(runs, 3)):
+        one, two = (short_stories.many_stories(access, 12, at_once) for at_once in (1, 2))
+        gain.values.append(two / one)
+        fifty.values.append(short_stories.many_stories(access, 50, 2))
+        say(f"stories {number + 1}: 12 one by one {one:.1f} s, by twos {two:.1f} s; 50 {fifty.values[-1]:.1f} s")
+    return [own, gain, fifty]
+
+
 def _soak(runs: int, say: Callable[[str], None]) -> list[Series]:
     told, flakes = Series("story_core"), 0
     access = sandboxes.up(NAME, sandboxes.UpOptions(), Timeline())
@@ -210,6 +228,7 @@ PARTS: dict[str, Callable[[int, Callable[[str], None]], list[Series]]] = {
     "idle": _idle,
     "reset": _reset,
     "soak": _soak,
+    "stories": _stories,
     "kind-up": _up_on_kind,
     "kind-changes": _changes_on_kind,
 }

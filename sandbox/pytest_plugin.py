@@ -1,8 +1,8 @@
 """The pytest plugin: a sandbox for tests of your own GitOps repositories.
 
-    def test_a_release_goes_live(story, environment_repo):
+    def test_the_environment_works(environment_repo):
         repo = environment_repo("https://git.example.com/team/environment.git")
-        eventually(repo.lives())
+        eventually(repo.works())
 
 Whoever has it installed and uses none of its fixtures pays for this file alone: everything else is imported when a
 test asks for it.
@@ -25,6 +25,7 @@ from sandbox.core.errors import SandboxError
 if TYPE_CHECKING:
     from sandbox.engines.access import Access
     from sandbox.gitops.world import World
+    from sandbox.testing.repositories import Taking
     from sandbox.testing.runs import Run
     from sandbox.testing.settings import Settings
     from sandbox.testing.told import ToldTest
@@ -88,9 +89,11 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Access]:
     from sandbox.testing.session import sandbox_of  # noqa: PLC0415  # paid for by tests that use it
 
     config = request.config
-    config.stash[_USED] = True
-    with _told_plainly(), sandbox_of(_settings(config), _run(config), _speaker(config)) as access:
-        yield access
+    with _told_plainly():
+        settings = _settings(config)
+        config.stash[_USED] = True
+        with sandbox_of(settings, _run(config), _speaker(config)) as access:
+            yield access
 
 
 @pytest.fixture
@@ -102,10 +105,24 @@ def story(request: pytest.FixtureRequest, sandbox: Access) -> Iterator[World]:
     from sandbox.testing.session import told_test  # noqa: PLC0415  # paid for by tests that use it
 
     item, settings = request.node, _settings(request.config)
-    told = told_test(sandbox, item, _run(request.config), os.environ.get("PYTEST_XDIST_WORKER", ""))
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "")
+    told = told_test(sandbox, item, _run(request.config), worker)
     item.stash[_TOLD] = told
     with _told_plainly(), told.open(settings.keeps):
         yield told.world
+
+
+@pytest.fixture
+def environment_repo(request: pytest.FixtureRequest, sandbox: Access, story: World) -> Iterator[Taking]:
+    """Give what mirrors a repository of yours into the test's tenant and creates its Applications.
+
+    ``environment_repo(path or address)`` gives the repository as it is in the sandbox: ``eventually(repo.works())``.
+    """
+    from sandbox.testing.repositories import taking  # noqa: PLC0415  # paid for by tests that use it
+
+    took = request.node.stash[_TOLD].repositories
+    with _told_plainly(), taking(sandbox, story.tenant.name, request.config.rootpath, took) as take:
+        yield take
 
 
 @contextlib.contextmanager
@@ -157,7 +174,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
             return (yield)
     except SandboxError as error:
         # The lines of the test are all that tells its author anything; the rest is in the sections.
-        raise error.with_traceback(own_lines(error.__traceback__)) from None
+        raise error.with_traceback(own_lines(error)) from None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -221,6 +238,8 @@ def _was_used(config: pytest.Config) -> bool:
         return True
     if not config.pluginmanager.hasplugin("dsession"):
         return False
+    if config.getoption("gitops_name") or config.getini("gitops_name"):
+        return True
     # Workers that were killed can't say whether they used it; the folder can.
     from sandbox.core.folders import state_path  # noqa: PLC0415  # paid for by runs with workers
 

@@ -100,9 +100,7 @@ class Course:
             UsageError: A value can't be.
         """
         if not 1 <= self.jobs <= _MOST_JOBS:
-            raise UsageError(
-                f"{self.jobs} stories can't be told at once", why=f"1 to {_MOST_JOBS} can", hint="--jobs 2"
-            )
+            raise UsageError(f"--jobs {self.jobs}: from 1 to {_MOST_JOBS} stories can be told at once", hint="--jobs 2")
         order = list(range(count))
         if self.shuffle:
             seed = self._seed()

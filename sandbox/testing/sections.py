@@ -21,17 +21,24 @@ _LINES = 20
 _WHOLE = 200
 
 
-def own_lines(trace: TracebackType | None) -> TracebackType | None:
-    """Leave the product's own lines out of a traceback: they say nothing to the test's author."""
-    kept = []
-    while trace is not None:
-        if not trace.tb_frame.f_code.co_filename.startswith(_HIDDEN):
-            kept.append(trace)
-        trace = trace.tb_next
+def own_lines(error: BaseException) -> TracebackType | None:
+    """Give an error's traceback without the product's own lines: they say nothing to the test's author."""
+    outer = list(_own(error.__traceback__))
+    inner = list(_own(error.__cause__.__traceback__)) if error.__cause__ else []
+    if outer and inner and outer[-1].tb_frame is inner[0].tb_frame:
+        # The same frame, once at its `with` and once at the line within that broke.
+        outer.pop()
     made: TracebackType | None = None
-    for each in reversed(kept):
+    for each in reversed([*outer, *inner]):
         made = TracebackType(made, each.tb_frame, each.tb_lasti, each.tb_lineno)
     return made
+
+
+def _own(trace: TracebackType | None) -> Iterator[TracebackType]:
+    while trace is not None:
+        if not trace.tb_frame.f_code.co_filename.startswith(_HIDDEN):
+            yield trace
+        trace = trace.tb_next
 
 
 def failure_of(error: BaseException, step: str) -> StoryFailedError:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.core.errors import SandboxError, UsageError
+from sandbox.core.folders import sandbox_dir
 from sandbox.core.names import check_choice
 from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
@@ -19,7 +20,7 @@ from sandbox.report.access import access_commands
 from sandbox.testing.runs import Run, abandoned_runs, take_down
 from sandbox.testing.sections import failure_of, said_of_steps, sections
 from sandbox.testing.settings import Settings
-from sandbox.testing.told import ToldTest, clear_abandoned
+from sandbox.testing.told import ToldTest, clear_abandoned, leased_tenants
 from sandbox.toolchain import Progress
 
 __all__ = ["finish", "folder_of", "lacking", "properties", "sandbox_of", "sections_of", "take_body", "told_test"]
@@ -174,7 +175,8 @@ def finish(settings: Settings, run: Run, *, failed: bool) -> tuple[str, bool]:
     """
     try:
         if settings.name:
-            clear_abandoned(sandboxes.access(settings.name))
+            if leased_tenants(sandbox_dir(settings.name)):
+                clear_abandoned(sandboxes.access(settings.name))
             return "", True
         if not settings.keeps(failed):
             run.end()

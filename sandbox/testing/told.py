@@ -22,11 +22,12 @@ from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
 from sandbox.report.findings import Report
 from sandbox.report.writing import written
+from sandbox.testing.repositories import EnvironmentRepository
 
-__all__ = ["ToldTest", "clear_abandoned"]
+__all__ = ["ToldTest", "clear_abandoned", "leased_tenants"]
 
 _FREE_SECONDS = 60.0
-_LEASES = "tenants"
+_LEASES = "tenant-leases"
 
 
 class ToldTest:
@@ -42,6 +43,7 @@ class ToldTest:
         world: What the test speaks of.
         step: The test itself, as the step that all it demands outside of any other belongs to.
         report: The HTML report of its failure; None as long as there is none.
+        repositories: Those of its author's that it has taken over.
     """
 
     def __init__(self, access: Access, tenant: Tenant, name: str, sentence: str) -> None:
@@ -54,6 +56,7 @@ class ToldTest:
         self._witness = Witness(self.world, self._timeline)
         self.step = StepResult(name, sentence)
         self.report: Path | None = None
+        self.repositories: list[EnvironmentRepository] = []
 
     @contextlib.contextmanager
     def open(self, keeps: Callable[[bool], bool]) -> Iterator[Self]:
@@ -92,8 +95,10 @@ class ToldTest:
         return self._telling.steps
 
     def revision(self) -> str:
-        """Give the newest commit of its environment repository; empty where it has none."""
-        return self.world.environment.head if self.world.environment.begun else ""
+        """Give the newest commit of its environment repository, or of its author's own; empty where it has none."""
+        if self.world.environment.begun:
+            return self.world.environment.head
+        return self.repositories[-1].revision if self.repositories else ""
 
     def write_report(self, error: StoryFailedError, folder: Path) -> Report:
         """Write the report of its failure, and give what it says, without any secret.
@@ -115,6 +120,16 @@ def _told_already(world: World) -> None:
     del world
 
 
+def leased_tenants(folder: Path) -> list[Path]:
+    """Give the leases of the tenants that a sandbox's tests have, or were killed with.
+
+    Args:
+        folder: The sandbox's state folder.
+    """
+    leases = folder / _LEASES
+    return sorted(leases.iterdir()) if leases.exists() else []
+
+
 def clear_abandoned(access: Access) -> list[str]:
     """Clear the tenants of tests whose worker was killed; return their names.
 
@@ -122,8 +137,7 @@ def clear_abandoned(access: Access) -> list[str]:
         SandboxError: One could not be cleared; the next one who looks tries again.
     """
     cleared = []
-    folder = access.folder / _LEASES
-    for path in sorted(folder.iterdir()) if folder.exists() else []:
+    for path in leased_tenants(access.folder):
         lease = FileLease.abandoned(path)
         if lease is None:
             continue

@@ -97,11 +97,14 @@ class User:
         merged = {**os.environ, "XDG_STATE_HOME": str(self.state), **self.changes}
         return {name: value for name, value in merged.items() if value is not None}
 
+    def command(self, *words: str) -> list[str]:
+        """Give a command as `inv` execs it once its .venv is there."""
+        return [*self.inside, self.python, "-m", "sandbox.cli", "--search-root", str(self.checkout), *words]
+
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """Start a command as a shell does: in a process group of its own, which Ctrl-C reaches as a whole."""
         return subprocess.Popen(
-            # What `inv` execs once its .venv is there.
-            [*self.inside, self.python, "-m", "sandbox.cli", "--search-root", str(self.checkout), *words],
+            self.command(*words),
             cwd=self.checkout,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
