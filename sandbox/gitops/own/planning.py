@@ -24,6 +24,10 @@ __all__ = ["API", "Plan", "Source", "deployed_spec", "planned", "sources_of"]
 API = "argoproj.io/v1alpha1"
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _MOST_CHARACTERS = 50
+# The settings of an Argo CD, or its own installation as a remote base.
+_ARGOCD = re.compile(
+    r"^  name: argocd-(?:cm|cmd-params-cm|rbac-cm|secret|server)[ \t]*$|argoproj/argo-cd[/.]", re.MULTILINE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +113,8 @@ def planned(
         prefix: What the names of Applications begin with that the repository does not declare.
         render: Renders a kustomization by its folder; raises what a user should read.
     """
-    plan = _Planner(layout, mirror, render).declared(below)
-    return plan if plan.roots else _proposed(layout, mirror, below, prefix)
+    planner = _Planner(layout, mirror, render)
+    return planner.declared(below) if planner.makers else _proposed(layout, mirror, below, prefix)
 
 
 class _Planner:
@@ -118,7 +122,7 @@ class _Planner:
         self._layout = layout
         self._place = place_of(mirror)
         self._render = render
-        self._makers = [each for each in layout.declared if each.kind != "AppProject" and self._complete(each)]
+        self.makers = [each for each in layout.declared if each.kind != "AppProject" and self._complete(each)]
 
     @staticmethod
     def _complete(declared: Declared) -> bool:
@@ -128,7 +132,7 @@ class _Planner:
 
     def declared(self, below: str) -> Plan:
         """Plan by what the repository declares."""
-        makers = {id(each): each for each in self._makers}
+        makers = {id(each): each for each in self.makers}
         graph = {
             key: {other for other, parent in makers.items() if other != key and self._deploys(parent, each.path)}
             for key, each in makers.items()
@@ -138,9 +142,12 @@ class _Planner:
         projects = [
             each
             for each in self._layout.declared
-            if each.kind == "AppProject" and not any(self._deploys(parent, each.path) for parent in self._makers)
+            if each.kind == "AppProject" and not any(self._deploys(parent, each.path) for parent in self.makers)
         ]
-        made, found = self._rendered([each for each in [*projects, *roots] if is_below(each.path, below)])
+        makers_of_argocd = [each for each in roots if self._sets_argocd_up(each)]
+        chosen = [each for each in [*projects, *roots] if is_below(each.path, below) and each not in makers_of_argocd]
+        findings += [_own_argocd(each) for each in makers_of_argocd]
+        made, found = self._rendered(chosen)
         return Plan(
             projects=[each for each in made if each.kind == "AppProject"],
             roots=[each for each in made if each.kind != "AppProject"],
@@ -150,16 +157,33 @@ class _Planner:
             findings=[*findings, *found],
         )
 
+    def _folders_of(self, declared: Declared) -> Iterator[tuple[str, bool]]:
+        """Give the folders of this repository that an Application deploys, and whether those below count too."""
+        spec = declared.manifest["spec"]
+        for source in sources_of(deployed_spec(declared.manifest)):
+            if place_of(source.address) == self._place and not source.chart:
+                for folder in _folders(spec) if "{{" in source.path else [source.path]:
+                    yield folder, source.recurse
+
     def _deploys(self, parent: Declared, path: str) -> bool:
         """Whether an Application deploys a file, so that it makes what is declared there."""
-        spec = parent.manifest["spec"]
-        for source in sources_of(deployed_spec(parent.manifest)):
-            if place_of(source.address) != self._place or source.chart:
-                continue
-            folders = _folders(spec) if "{{" in source.path else [source.path]
-            if any(self._layout.covers(folder, path, recurse=source.recurse) for folder in folders):
-                return True
-        return False
+        return any(self._layout.covers(folder, path, recurse=recurse) for folder, recurse in self._folders_of(parent))
+
+    def _sets_argocd_up(self, declared: Declared) -> bool:
+        """Whether an Application deploys an Argo CD, which would take the place of the sandbox's own."""
+        spec = deployed_spec(declared.manifest)
+        if (spec.get("destination") or {}).get("namespace") != ARGOCD_NAMESPACE:
+            return False
+        if any(source.chart in ("argo-cd", "argocd") for source in sources_of(spec)):
+            return True
+        # The kustomization itself may name the installation as a remote base.
+        folders = [folder for folder, _ in self._folders_of(declared)]
+        return any(
+            bool(_ARGOCD.search(self._layout.text(path)))
+            for path in self._layout.entries
+            if path.endswith((".yaml", ".yml"))
+            and (posixpath.dirname(path) in folders or self._deploys(declared, path))
+        )
 
     def _cycles(self, graph: Mapping[int, set[int]], makers: Mapping[int, Declared]) -> Iterator[Finding]:
         try:
@@ -209,6 +233,17 @@ class _Planner:
             hint="what the Applications need of it is given by --given FILE",
         )
         return [Declared(path, each) for each in argo], [finding]
+
+
+def _own_argocd(declared: Declared) -> Finding:
+    return Finding(
+        Level.NOTE,
+        declared.name,
+        f"Application {declared.name} in {declared.path}",
+        "it sets an Argo CD up, and was not created",
+        why="the sandbox has an Argo CD of its own, whose settings it would replace",
+        hint="what it renders to is shown by: kustomize build PATH",
+    )
 
 
 def _folders(spec: Mapping[str, Any]) -> list[str]:

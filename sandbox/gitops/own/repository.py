@@ -36,7 +36,7 @@ from sandbox.gitops.own.settling import Patience, Settling
 __all__ = ["Checked", "OwnRepository", "Wishes"]
 
 _WITH_CONTAINERS = Patience(wrong=30.0, still=90.0)
-_PLAYED = Patience(wrong=4.0, still=20.0)
+_PLAYED = Patience(wrong=4.0, still=30.0)
 _NAMED = 8
 
 

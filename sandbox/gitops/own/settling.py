@@ -93,6 +93,7 @@ class Member:
     changed: float = field(default_factory=time.monotonic)
     looked: str = ""
     tried: float = 0.0
+    compared: str = ""
 
     @property
     def name(self) -> str:
@@ -211,8 +212,9 @@ class Settling:
                 self._poked.add(name)
                 patch = {"metadata": {"annotations": {SET_REFRESH: "true"}}}
                 self._api.merge(API, "ApplicationSet", name, ARGOCD_NAMESPACE, patch)
-            if time.monotonic() - self._sets_began < self._patience.wrong:
                 return f"ApplicationSet {name} is to look again"
+            if SET_REFRESH in (found["metadata"].get("annotations") or {}):
+                return f"ApplicationSet {name} looks again"
         return ""
 
     def _try_again(self) -> bool:
@@ -275,7 +277,12 @@ class Settling:
         status = member.status
         if (status.get("sync") or {}).get("status") == "Synced" or _lacks_pruning_only(status):
             return self._of_health(member)
-        if member.since.precedes(member.operation.get("finishedAt")):
+        if member.since.precedes(finished := member.operation.get("finishedAt")):
+            if member.compared != finished:
+                # Its comparison may be older than the end of its sync.
+                member.compared = str(finished)
+                self._refresh(member.name)
+                return None, True
             return self._wrong(member, "it is out of sync after a sync that succeeded", End.OUT_OF_SYNC)
         return self._begin(member)
 

@@ -214,3 +214,20 @@ def test_files_that_can_not_be_parsed_are_passed_over(repository: UserRepository
     (repository.folder / "latin.yaml").write_bytes("name: caf\u00e9\n".encode("latin-1"))
     repository.write({"broken.yaml": "a: [1\nargoproj.io/: }", "date.yaml": "at: 2026-99-99\n", "cm.yaml": CONFIG_MAP})
     assert roots(plan_of(repository)) == ["root"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"setup/kustomization.yaml": "resources: ['https://github.com/argoproj/argo-cd/manifests/ha?ref=v3.0.0']\n"},
+        {"setup/cm.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: argocd-cm\n"},
+    ],
+)
+def test_an_application_that_sets_an_argo_cd_up_is_not_created_beside_the_one_there_is(
+    repository: UserRepository, files: dict[str, str]
+) -> None:
+    own = application("argo-cd", "setup", namespace="argocd")
+    repository.write({**files, "apps/argo-cd.yaml": own, "apps/web.yaml": application("web", "web")})
+    plan = plan_of(repository)
+    assert roots(plan) == ["web"]
+    assert "sets an Argo CD up" in plan.findings[0].what

@@ -1,0 +1,162 @@
+"""Where an Application has come to, by what Argo CD says of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import Any, Self
+
+import pytest
+
+from sandbox.core.conditions import Deadline
+from sandbox.gitops.own.settling import End, Patience, Settling
+
+LATER = "2999-01-01T00:00:00Z"
+EARLIER = "2000-01-01T00:00:00Z"
+ROOT = {("Application", "web"): "web.yaml"}
+
+Json = dict[str, Any]
+
+
+class Cluster:
+    """A cluster with Applications, which remembers what is done to them and answers as it was told to.
+
+    The looks at it are what these tests are about; Argo CD itself answers in the end-to-end tests.
+    """
+
+    def __init__(self, *applications: Json, sets: tuple[Json, ...] = ()) -> None:
+        self.objects = {"Application": list(applications), "ApplicationSet": list(sets)}
+        self.patches: list[tuple[str, Json]] = []
+        self.then: dict[str, Json] = {}
+        self.changed = threading.Event()
+
+    def list(self, _api: str, kind: str, _namespace: str) -> Sequence[Json]:
+        """Give what there is."""
+        return self.objects[kind]
+
+    def merge(self, _api: str, kind: str, name: str, _namespace: str, patch: Json) -> Json:
+        """Remember a patch, and answer to a sync."""
+        self.patches.append((name, patch))
+        if "operation" in patch and name in self.then:
+            [found] = [each for each in self.objects[kind] if each["metadata"]["name"] == name]
+            found["status"] = self.then[name]
+        return {}
+
+    def watch(self, _kinds: Any) -> Self:
+        """Wake nobody."""
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def tree(self, _name: str) -> Sequence[Json]:
+        """Give no objects."""
+        return []
+
+    def started(self) -> Sequence[str]:
+        """Give the Applications that were synced."""
+        return [name for name, patch in self.patches if "operation" in patch]
+
+
+def application(name: str = "web", *, automated: bool = False, **status: Any) -> Json:
+    policy = {"automated": {}, "syncOptions": ["A=b"]} if automated else {"syncOptions": ["A=b"]}
+    return {
+        "kind": "Application",
+        "metadata": {"name": name, "namespace": "argocd"},
+        "spec": {"syncPolicy": policy},
+        "status": {"reconciledAt": EARLIER, **status},
+    }
+
+
+def operation(phase: str, *, at: str = LATER, **more: Any) -> Json:
+    return {"phase": phase, "finishedAt": at, **more}
+
+
+SYNCED: Json = {"sync": {"status": "Synced"}, "health": {"status": "Healthy"}}
+OUT: Json = {"sync": {"status": "OutOfSync"}, "health": {"status": "Missing"}}
+
+
+def settled(cluster: Cluster, *, roots: Any = None, seconds: float = 10.0) -> dict[str, End | None]:
+    patience = Patience(wrong=0.05, still=0.3)
+    fake: Any = cluster
+    settling = Settling(fake, fake, roots or ROOT, patience, lambda _: None)
+    return {name: member.end for name, member in settling.settled(Deadline.after(seconds)).items()}
+
+
+def test_one_that_is_synced_and_stays_healthy_needs_no_sync() -> None:
+    cluster = Cluster(application(**SYNCED))
+    assert settled(cluster) == {"web": End.HEALTHY}
+    assert cluster.started() == []
+
+
+def test_one_that_does_not_sync_by_itself_is_synced_with_its_own_options() -> None:
+    cluster = Cluster(application(**OUT))
+    cluster.then["web"] = {"reconciledAt": LATER, **SYNCED, "operationState": operation("Succeeded")}
+    assert settled(cluster) == {"web": End.HEALTHY}
+    [(_, patch)] = [each for each in cluster.patches if "operation" in each[1]]
+    assert patch["operation"]["sync"]["syncOptions"] == ["A=b"]
+
+
+def test_one_that_syncs_by_itself_is_left_to_while_it_does() -> None:
+    running = {"operationState": {"phase": "Running", "message": "applying"}, **OUT}
+    cluster = Cluster(application(automated=True, **running))
+    assert settled(cluster) == {"web": End.STUCK}
+    assert cluster.started() == []
+
+
+def test_one_whose_manifests_can_not_be_made_is_looked_at_once_more_before_that_counts() -> None:
+    errors = [{"type": "ComparisonError", "message": "broken"}]
+    cluster = Cluster(application(conditions=errors))
+    assert settled(cluster) == {"web": End.UNRENDERED}
+    assert len([patch for _, patch in cluster.patches if "metadata" in patch]) == 2
+
+
+def test_one_whose_sync_fails_is_refused() -> None:
+    cluster = Cluster(application(operationState=operation("Failed", message="no"), **OUT))
+    assert settled(cluster) == {"web": End.REFUSED}
+
+
+def test_a_sync_that_failed_before_this_check_says_nothing() -> None:
+    cluster = Cluster(application(operationState=operation("Failed", at=EARLIER), **OUT))
+    cluster.then["web"] = {"reconciledAt": LATER, **SYNCED, "operationState": operation("Succeeded")}
+    assert settled(cluster) == {"web": End.HEALTHY}
+
+
+def test_one_that_failed_is_tried_again_when_another_got_further_since() -> None:
+    lacking = application("web", operationState=operation("Failed"), **OUT)
+    bringing = application("definitions", **OUT)
+    cluster = Cluster(lacking, bringing)
+    cluster.then["definitions"] = {"reconciledAt": LATER, **SYNCED, "operationState": operation("Succeeded")}
+    cluster.then["web"] = dict(cluster.then["definitions"])
+    roots = {("Application", "web"): "a", ("Application", "definitions"): "b"}
+    assert settled(cluster, roots=roots) == {"web": End.HEALTHY, "definitions": End.HEALTHY}
+
+
+def test_one_that_only_repeats_itself_ends_with_the_others_and_not_with_the_time() -> None:
+    repeating = {"phase": "Running", "message": "no; Retrying attempt #2", "retryCount": 2}
+    assert settled(Cluster(application(operationState=repeating, **OUT)), seconds=60) == {"web": End.REFUSED}
+
+
+def test_one_that_is_out_of_sync_after_its_sync_is_compared_anew_before_that_counts() -> None:
+    cluster = Cluster(application(operationState=operation("Succeeded"), **OUT))
+    assert settled(cluster) == {"web": End.OUT_OF_SYNC}
+    assert len([patch for _, patch in cluster.patches if "metadata" in patch]) == 2
+
+
+def test_one_that_lacks_nothing_but_pruning_is_in_sync() -> None:
+    left = [{"status": "OutOfSync", "requiresPruning": True}]
+    status = {**OUT, "health": {"status": "Healthy"}, "resources": left}
+    assert settled(Cluster(application(**status))) == {"web": End.HEALTHY}
+
+
+@pytest.mark.parametrize(("health", "end"), [("Degraded", End.UNHEALTHY), ("Progressing", End.STUCK)])
+def test_one_that_does_not_get_healthy_ends_all_the_same(health: str, end: End) -> None:
+    assert settled(Cluster(application(sync={"status": "Synced"}, health={"status": health}))) == {"web": end}
+
+
+def test_what_is_under_way_when_the_time_is_over_is_late() -> None:
+    running = application(operationState={"phase": "Running", "message": "applying"}, **OUT)
+    assert settled(Cluster(running), seconds=0.05) == {"web": End.LATE}
