@@ -44,7 +44,8 @@ class Output:
 
     def note(self, text: str) -> None:
         """Say something in passing."""
-        self.console.print(text, style="dim")
+        # As it is: the name of a file of the user's may look like markup.
+        self.console.print(text, style="dim", markup=False)
 
     def error(self, error: SandboxError) -> None:
         """Say what happened, why, and what to do next; as the JSON object too where no result was given."""

@@ -9,7 +9,7 @@ from sandbox.components.kube import KubeApi
 from sandbox.gitops.argocd_api import ArgocdApi, ArgocdError
 from sandbox.gitops.own.explaining import Explanation, cleaned, explained
 from sandbox.gitops.own.findings import ApplicationVerdict, Level, Stage
-from sandbox.gitops.own.planning import sources_of
+from sandbox.gitops.own.planning import destination_of, sources_of
 from sandbox.gitops.own.proving import differences, placed
 from sandbox.gitops.own.references import lacking, pod_specs, unpinned_images
 from sandbox.gitops.own.settling import End, Member, spec_errors
@@ -55,7 +55,7 @@ class Judge:
         verdict = ApplicationVerdict(
             name=member.name,
             source=", ".join(map(str, sources_of(spec))),
-            namespace=str((spec.get("destination") or {}).get("namespace") or ""),
+            namespace=destination_of(spec)["namespace"],
             made_by=member.made_by,
             revision=str((status.get("sync") or {}).get("revision") or ""),
             seconds=member.seconds,

@@ -279,6 +279,7 @@ def _is_manifest(document: Mapping[str, Any]) -> bool:
 def _is_argo(document: Mapping[str, Any]) -> bool:
     return (
         _is_manifest(document)
+        and "name" in document["metadata"]
         and str(document["apiVersion"]).startswith("argoproj.io/")
         and document["kind"] in ARGO_KINDS
         and isinstance(document.get("spec"), dict)

@@ -19,7 +19,7 @@ from sandbox.gitops.own.addresses import place_of
 from sandbox.gitops.own.findings import Finding, Level
 from sandbox.gitops.own.layout import Declared, Layout, is_below
 
-__all__ = ["API", "Plan", "Source", "deployed_spec", "planned", "sources_of"]
+__all__ = ["API", "Plan", "Source", "deployed_spec", "destination_of", "planned", "sources_of"]
 
 API = "argoproj.io/v1alpha1"
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
@@ -56,9 +56,19 @@ class Source:
 
 def deployed_spec(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give an Application's spec, or the one that an ApplicationSet's template makes."""
-    template = manifest["spec"].get("template") if manifest["kind"] == "ApplicationSet" else None
-    spec = template.get("spec") if isinstance(template, dict) else manifest["spec"]
-    return spec if isinstance(spec, dict) else {}
+    spec = _mapping(manifest["spec"])
+    return _mapping(_mapping(spec.get("template")).get("spec")) if manifest["kind"] == "ApplicationSet" else spec
+
+
+def destination_of(spec: Mapping[str, Any]) -> Mapping[str, str]:
+    """Give where a spec deploys to: ``server``, ``name`` and ``namespace``, each empty where it is not said."""
+    said = _mapping(spec.get("destination"))
+    return {key: str(said.get(key) or "") for key in ("server", "name", "namespace")}
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    """Give what should be a mapping; an empty one where the user wrote something else."""
+    return value if isinstance(value, dict) else {}
 
 
 def sources_of(spec: Mapping[str, Any]) -> list[Source]:
@@ -70,7 +80,7 @@ def sources_of(spec: Mapping[str, Any]) -> list[Source]:
             str(each.get("targetRevision", "") or ""),
             str(each.get("path", "") or ""),
             str(each.get("chart", "") or ""),
-            bool((each.get("directory") or {}).get("recurse")),
+            bool(_mapping(each.get("directory")).get("recurse")),
         )
         for each in many or ()
         if isinstance(each, dict)
@@ -172,7 +182,7 @@ class _Planner:
     def _sets_argocd_up(self, declared: Declared) -> bool:
         """Whether an Application deploys an Argo CD, which would take the place of the sandbox's own."""
         spec = deployed_spec(declared.manifest)
-        if (spec.get("destination") or {}).get("namespace") != ARGOCD_NAMESPACE:
+        if destination_of(spec)["namespace"] != ARGOCD_NAMESPACE:
             return False
         if any(source.chart in ("argo-cd", "argocd") for source in sources_of(spec)):
             return True
@@ -253,10 +263,11 @@ def _folders(spec: Mapping[str, Any]) -> list[str]:
     for each in generators or ():
         if not isinstance(each, dict):
             continue
-        entries = (each.get("git") or {}).get("directories") or ()
-        found += [str(entry["path"]) for entry in entries if "path" in entry and not entry.get("exclude")]
+        entries = _mapping(each.get("git")).get("directories")
+        named = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+        found += [str(entry["path"]) for entry in named if "path" in entry and not entry.get("exclude")]
         for nested in ("matrix", "merge"):
-            found += _folders(each.get(nested) or {})
+            found += _folders(_mapping(each.get(nested)))
     return found
 
 

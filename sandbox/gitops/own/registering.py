@@ -13,11 +13,11 @@ from sandbox.components.kube import KubeApi, KubeError
 from sandbox.core.files import make_private_dir, read_json, write_json
 from sandbox.gitops.own.findings import Finding, Level
 from sandbox.gitops.own.layout import Declared
-from sandbox.gitops.own.planning import API, Plan, deployed_spec
+from sandbox.gitops.own.planning import API, Plan, deployed_spec, destination_of
 
 __all__ = ["Registered", "register"]
 
-_OURS = "https://kubernetes.default.svc"
+_OURS, _NAME = "https://kubernetes.default.svc", "in-cluster"
 
 
 @dataclass(slots=True)
@@ -99,9 +99,9 @@ def _elsewhere(declared: Declared) -> str:
     """Name the cluster that an Application deploys to, where that is not the one it stands in."""
     if declared.kind != "Application":
         return ""
-    target = deployed_spec(declared.manifest).get("destination") or {}
-    server, name = str(target.get("server") or ""), str(target.get("name") or "")
-    return (server if server not in ("", _OURS) else "") or (name if name not in ("", "in-cluster") else "")
+    target = destination_of(deployed_spec(declared.manifest))
+    others = [target["server"] if target["server"] != _OURS else "", target["name"] if target["name"] != _NAME else ""]
+    return next(filter(None, others), "")
 
 
 def _other_cluster(declared: Declared, target: str) -> Finding:
@@ -116,7 +116,7 @@ def _other_cluster(declared: Declared, target: str) -> Finding:
 
 
 def _make_namespace(api: KubeApi, declared: Declared) -> None:
-    namespace = (deployed_spec(declared.manifest).get("destination") or {}).get("namespace")
+    namespace = destination_of(deployed_spec(declared.manifest))["namespace"]
     if namespace and "{{" not in namespace:
         api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
 

@@ -28,7 +28,7 @@ from sandbox.gitops.own.findings import ApplicationVerdict, Finding, Level
 from sandbox.gitops.own.judging import Judge
 from sandbox.gitops.own.layout import Declared
 from sandbox.gitops.own.mirroring import Mirror, mirrored
-from sandbox.gitops.own.planning import API, Plan, deployed_spec, planned, sources_of
+from sandbox.gitops.own.planning import API, Plan, deployed_spec, destination_of, planned, sources_of
 from sandbox.gitops.own.preparing import CRD, applied, loaded
 from sandbox.gitops.own.registering import Registered, register
 from sandbox.gitops.own.settling import Patience, Settling
@@ -266,7 +266,7 @@ class OwnRepository:
     @staticmethod
     def _unchecked(declared: Declared) -> ApplicationVerdict:
         spec = deployed_spec(declared.manifest)
-        namespace = str((spec.get("destination") or {}).get("namespace") or "")
+        namespace = destination_of(spec)["namespace"]
         return ApplicationVerdict(declared.name, ", ".join(map(str, sources_of(spec))), namespace, declared.path)
 
     def remove(self) -> None:
