@@ -6,7 +6,6 @@ import graphlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.gitops.cluster import TRACKING
 from sandbox.gitops.own.findings import Finding, Level
 
@@ -49,7 +48,7 @@ def _tracker(item: Json) -> tuple[str, str] | None:
     # NAME:GROUP/KIND:NAMESPACE/NAME of the object itself; of a copy it would name another object.
     said = (item["metadata"].get("annotations") or {}).get(TRACKING, "")
     name, _, rest = said.partition(":")
-    own = f"argoproj.io/{item['kind']}:{item['metadata'].get('namespace', ARGOCD_NAMESPACE)}/{item['metadata']['name']}"
+    own = f"argoproj.io/{item['kind']}:{item['metadata']['namespace']}/{item['metadata']['name']}"
     return ("Application", name.rpartition("_")[2]) if rest == own else None
 
 

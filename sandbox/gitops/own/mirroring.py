@@ -40,7 +40,7 @@ class Mirror:
 
     Attributes:
         repository: Its name there.
-        url: Its address there.
+        url: Its address there, as the cluster reaches it.
         copy: What it was made from.
         revision: The commit that its HEAD names.
         layout: What lies in that commit.
@@ -79,7 +79,8 @@ def mirrored(
     modules: dict[str, str] = {}
     copies += _submodules(copies[0], work, modules)
     names = _names(owner, copies)
-    urls = {names[number]: f"{access.git.url}/{names[number]}.git" for number in range(len(copies))}
+    # As the cluster reaches the Git server, which may be by another address than ours.
+    urls = {name: f"{access.git_inside or access.git.url}/{name}.git" for name in names}
     mirrors = {place: urls[name] for name, copy in zip(names, copies, strict=True) for place in copy.places}
     mirrors |= {address: mirrors[place] for address, place in modules.items() if place in mirrors}
     guess = _guessed(Layout(copies[0].repository, copies[0].repository.revision("HEAD")), mirrors)
@@ -96,7 +97,7 @@ def mirrored(
         revision,
         layout,
         changed[0],
-        tuple(_stumbles(layout, {place_of(each) or each for each in mirrors})),
+        tuple(_stumbles(layout, {place_of(each) or each for each in [*mirrors, *urls.values()]})),
     )
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.gitops.own.addresses import place_of
 from sandbox.gitops.own.findings import Finding, Level
 from sandbox.gitops.own.layout import Declared, Layout, is_below
@@ -110,6 +109,7 @@ def planned(
     layout: Layout,
     mirror: str,
     *,
+    home: str,
     below: str = "",
     prefix: str = "",
     render: Callable[[str], list[dict[str, Any]]],
@@ -119,18 +119,20 @@ def planned(
     Args:
         layout: The tree that is to be deployed, with the mirror's address in it.
         mirror: The mirror's address.
+        home: The namespace of Argo CD's own objects.
         below: The folder that alone is asked for; empty for all.
         prefix: What the names of Applications begin with that the repository does not declare.
         render: Renders a kustomization by its folder; raises what a user should read.
     """
-    planner = _Planner(layout, mirror, render)
-    return planner.declared(below) if planner.makers else _proposed(layout, mirror, below, prefix)
+    planner = _Planner(layout, mirror, home, render)
+    return planner.declared(below) if planner.makers else _proposed(layout, mirror, home, below, prefix)
 
 
 class _Planner:
-    def __init__(self, layout: Layout, mirror: str, render: Callable[[str], list[dict[str, Any]]]) -> None:
+    def __init__(self, layout: Layout, mirror: str, home: str, render: Callable[[str], list[dict[str, Any]]]) -> None:
         self._layout = layout
         self._place = place_of(mirror)
+        self._home = home
         self._render = render
         self.makers = [each for each in layout.declared if each.kind != "AppProject" and self._complete(each)]
 
@@ -182,7 +184,7 @@ class _Planner:
     def _sets_argocd_up(self, declared: Declared) -> bool:
         """Whether an Application deploys an Argo CD, which would take the place of the sandbox's own."""
         spec = deployed_spec(declared.manifest)
-        if destination_of(spec)["namespace"] != ARGOCD_NAMESPACE:
+        if destination_of(spec)["namespace"] != self._home:
             return False
         if any(source.chart in ("argo-cd", "argocd") for source in sources_of(spec)):
             return True
@@ -297,32 +299,36 @@ def _roots(graph: Mapping[int, set[int]]) -> list[int]:
     return roots
 
 
-def _proposed(layout: Layout, mirror: str, below: str, prefix: str) -> Plan:
+def _proposed(layout: Layout, mirror: str, home: str, below: str, prefix: str) -> Plan:
     """Plan an Application for each folder that looks like an environment."""
     apps = [folder for folder in layout.charts_of_applications if is_below(folder, below)]
     charts = [folder for folder, chart in layout.charts.items() if chart.get("type") != "library"]
     found = apps or sorted({*layout.top_kustomizations, *charts, *layout.plain_folders})
     chosen = [folder for folder in found if is_below(folder, below)]
     roots = [
-        Declared(folder or ".", _application(layout, folder, mirror, prefix, of_applications=folder in apps))
+        Declared(
+            folder or ".",
+            _application(layout, folder, mirror, home, _name(prefix, folder), of_applications=folder in apps),
+        )
         for folder in chosen
     ]
     return Plan(roots=roots, proposed=True)
 
 
-def _application(layout: Layout, folder: str, mirror: str, prefix: str, *, of_applications: bool) -> dict[str, Any]:
-    name = _name(prefix, folder)
+def _application(
+    layout: Layout, folder: str, mirror: str, home: str, name: str, *, of_applications: bool
+) -> dict[str, Any]:
     namespace = layout.kustomizations.get(folder, {}).get("namespace")
     return {
         "apiVersion": API,
         "kind": "Application",
-        "metadata": {"name": name, "namespace": ARGOCD_NAMESPACE},
+        "metadata": {"name": name, "namespace": home},
         "spec": {
             "project": "default",
             "source": {"repoURL": mirror, "targetRevision": "HEAD", "path": folder or "."},
             "destination": {
                 "server": "https://kubernetes.default.svc",
-                "namespace": ARGOCD_NAMESPACE if of_applications else str(namespace or name),
+                "namespace": home if of_applications else str(namespace or name),
             },
             "syncPolicy": {"syncOptions": ["CreateNamespace=true"]},
         },

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.components.kube import KubeApi, KubeError
 from sandbox.core.files import make_private_dir, read_json, write_json
 from sandbox.gitops.own.findings import Finding, Level
@@ -35,13 +34,16 @@ class Registered:
     findings: list[Finding] = field(default_factory=list)
 
 
-def register(api: KubeApi, plan: Plan, record: Path, *, namespaces: bool, say: Callable[[str], None]) -> Registered:
+def register(
+    api: KubeApi, plan: Plan, record: Path, *, home: str, namespaces: bool, say: Callable[[str], None]
+) -> Registered:
     """Create what was planned, and take away what an earlier plan had and this one has not.
 
     Args:
         api: The cluster.
         plan: What to create.
         record: The file that remembers what was created.
+        home: The namespace of Argo CD's own objects.
         namespaces: Whether the namespaces that Applications deploy to are created too.
         say: Told what is done.
 
@@ -50,7 +52,7 @@ def register(api: KubeApi, plan: Plan, record: Path, *, namespaces: bool, say: C
     """
     done = Registered()
     for each in plan.projects:
-        _create(api, each, done)
+        _create(api, each, home, done)
     for each in plan.roots:
         target = _elsewhere(each)
         if target:
@@ -59,22 +61,22 @@ def register(api: KubeApi, plan: Plan, record: Path, *, namespaces: bool, say: C
             continue
         if namespaces:
             _make_namespace(api, each)
-        if _create(api, each, done):
+        if _create(api, each, home, done):
             done.roots[each.kind, each.name] = each.path
-    _forget(api, record, done, say)
+    _forget(api, record, home, done, say)
     make_private_dir(record.parent)
     write_json(record, {"roots": [list(each) for each in done.roots]})
     return done
 
 
-def _create(api: KubeApi, declared: Declared, done: Registered) -> bool:
+def _create(api: KubeApi, declared: Declared, home: str, done: Registered) -> bool:
     manifest = copy.deepcopy(declared.manifest)
-    home = manifest["metadata"].get("namespace", ARGOCD_NAMESPACE)
-    manifest["metadata"]["namespace"] = ARGOCD_NAMESPACE
+    said = manifest["metadata"].get("namespace", home)
+    manifest["metadata"]["namespace"] = home
     manifest.pop("status", None)
     thing = f"{declared.kind} {declared.name}"
-    if home != ARGOCD_NAMESPACE:
-        what = f"its namespace is {home}; it was created in {ARGOCD_NAMESPACE}, where this sandbox's Argo CD looks"
+    if said != home:
+        what = f"its namespace is {said}; it was created in {home}, where this sandbox's Argo CD looks"
         done.findings.append(Finding(Level.NOTE, declared.name, f"{thing} in {declared.path}", what))
     try:
         api.apply(manifest)
@@ -121,12 +123,12 @@ def _make_namespace(api: KubeApi, declared: Declared) -> None:
         api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
 
 
-def _forget(api: KubeApi, record: Path, done: Registered, say: Callable[[str], None]) -> None:
+def _forget(api: KubeApi, record: Path, home: str, done: Registered, say: Callable[[str], None]) -> None:
     """Delete what an earlier run created and the repository no longer has, as whoever took it out of Git would."""
     if not record.exists():
         return
     earlier: Any = read_json(record).get("roots", [])
     for kind, name in earlier:
-        if (kind, name) not in done.roots and api.get(API, kind, name, ARGOCD_NAMESPACE) is not None:
-            api.delete(API, kind, name, ARGOCD_NAMESPACE)
+        if (kind, name) not in done.roots and api.get(API, kind, name, home) is not None:
+            api.delete(API, kind, name, home)
             say(f"{kind} {name} is no longer in the repository, and was deleted")

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UsageError
@@ -185,6 +184,7 @@ class OwnRepository:
         self._plan = planned(
             mirror.layout,
             mirror.url,
+            home=self._access.argocd_namespace,
             below=mirror.copy.below,
             prefix=wishes.prefix,
             render=lambda folder: self._rendered(folder, found),
@@ -197,7 +197,14 @@ class OwnRepository:
                 hint="give the path of a repository with manifests",
             )
         record = self._access.folder / "own" / f"{mirror.repository.replace('/', '.')}.json"
-        self._registered = register(self._api, self._plan, record, namespaces=wishes.namespaces, say=self._say)
+        self._registered = register(
+            self._api,
+            self._plan,
+            record,
+            home=self._access.argocd_namespace,
+            namespaces=wishes.namespaces,
+            say=self._say,
+        )
         if self._plan.proposed and self._registered.roots:
             self._say(f"it declares no Application; made for its folders: {', '.join(self.applications)}")
 
@@ -227,7 +234,9 @@ class OwnRepository:
         runs = "containers" in self._access.capabilities
         argocd = ArgocdApi(self._access)
         patience = _WITH_CONTAINERS if runs else _PLAYED
-        settling = Settling(self._api, argocd, self._registered.roots, patience, self._say)
+        settling = Settling(
+            self._api, argocd, self._registered.roots, self._access.argocd_namespace, patience, self._say
+        )
         members = settling.settled(deadline)
         judge = Judge(self._api, argocd)
         verdicts = [judge.verdict(member) for member in members.values()]
@@ -272,7 +281,7 @@ class OwnRepository:
     def remove(self) -> None:
         """Delete the Applications that were created of it, with what they deployed where they say so."""
         for kind, name in self._registered.roots:
-            self._api.delete(API, kind, name, ARGOCD_NAMESPACE)
+            self._api.delete(API, kind, name, self._access.argocd_namespace)
 
 
 def _unpulled(images: list[str]) -> Finding:

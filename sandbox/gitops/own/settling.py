@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import DeadlineError
@@ -124,6 +123,7 @@ class Settling:
         api: The cluster.
         argocd: Argo CD.
         roots: What the family comes of: kind and name, with the file.
+        home: The namespace of Argo CD's own objects.
         patience: How long anything may look the same.
         say: Told of each end.
     """
@@ -133,12 +133,14 @@ class Settling:
         api: KubeApi,
         argocd: ArgocdApi,
         roots: Mapping[tuple[str, str], str],
+        home: str,
         patience: Patience,
         say: Callable[[str], None],
     ) -> None:
         self._api = api
         self._argocd = argocd
         self._roots = roots
+        self._home = home
         self._patience = patience
         self._say = say
         self._begun = Moment.now()
@@ -159,7 +161,7 @@ class Settling:
         for kind, name in self._roots:
             if kind == "Application":
                 self._refresh(name)
-        with self._api.watch([(API, "Application", ARGOCD_NAMESPACE)]) as watch:
+        with self._api.watch([(API, "Application", self._home)]) as watch:
             try:
                 wait_for(self._look, deadline, wanted="every Application to settle", wake=watch.changed, every=0.5)
             except DeadlineError:
@@ -169,9 +171,7 @@ class Settling:
         return self.members
 
     def _look(self) -> Observation:
-        found = [
-            each for kind in ("Application", "ApplicationSet") for each in self._api.list(API, kind, ARGOCD_NAMESPACE)
-        ]
+        found = [each for kind in ("Application", "ApplicationSet") for each in self._api.list(API, kind, self._home)]
         everybody = family(self._roots, found)
         self.sets = {name: item for (kind, name), (item, _) in everybody.items() if kind == "ApplicationSet"}
         for (kind, name), (application, made_by) in everybody.items():
@@ -211,7 +211,7 @@ class Settling:
                 # It looks again after minutes only, while what it lacked may have come right after.
                 self._poked.add(name)
                 patch = {"metadata": {"annotations": {SET_REFRESH: "true"}}}
-                self._api.merge(API, "ApplicationSet", name, ARGOCD_NAMESPACE, patch)
+                self._api.merge(API, "ApplicationSet", name, self._home, patch)
                 return f"ApplicationSet {name} is to look again"
             if SET_REFRESH in (found["metadata"].get("annotations") or {}):
                 return f"ApplicationSet {name} looks again"
@@ -339,7 +339,7 @@ class Settling:
 
     def _refresh(self, name: str) -> None:
         patch = {"metadata": {"annotations": {REFRESH: "hard"}}}
-        self._api.merge(API, "Application", name, ARGOCD_NAMESPACE, patch)
+        self._api.merge(API, "Application", name, self._home, patch)
 
     def _start(self, member: Member) -> None:
         """Start a sync as somebody would by hand: with the Application's own options and retries, and with prune."""
@@ -347,7 +347,7 @@ class Settling:
         sync: Json = {"prune": True, "syncOptions": policy.get("syncOptions") or []}
         operation: Json = {"initiatedBy": {"username": _ACTOR}, "sync": sync}
         member.starts += 1
-        self._api.merge(API, "Application", member.name, ARGOCD_NAMESPACE, {"operation": operation})
+        self._api.merge(API, "Application", member.name, self._home, {"operation": operation})
 
 
 def spec_errors(status: Mapping[str, Any]) -> list[str]:

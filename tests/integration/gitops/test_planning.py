@@ -27,7 +27,9 @@ def layout_of(repository: UserRepository) -> Layout:
 
 
 def plan_of(repository: UserRepository, *, below: str = "", prefix: str = "", rendered: Any = ()) -> Plan:
-    return planned(layout_of(repository), ADDRESS, below=below, prefix=prefix, render=lambda _: list(rendered))
+    return planned(
+        layout_of(repository), ADDRESS, home="argocd", below=below, prefix=prefix, render=lambda _: list(rendered)
+    )
 
 
 def roots(plan: Plan) -> list[str]:

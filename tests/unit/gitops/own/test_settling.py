@@ -82,7 +82,7 @@ OUT: Json = {"sync": {"status": "OutOfSync"}, "health": {"status": "Missing"}}
 def settled(cluster: Cluster, *, roots: Any = None, seconds: float = 10.0) -> dict[str, End | None]:
     patience = Patience(wrong=0.05, still=0.3)
     fake: Any = cluster
-    settling = Settling(fake, fake, roots or ROOT, patience, lambda _: None)
+    settling = Settling(fake, fake, roots or ROOT, "argocd", patience, lambda _: None)
     return {name: member.end for name, member in settling.settled(Deadline.after(seconds)).items()}
 
 
