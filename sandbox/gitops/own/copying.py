@@ -42,6 +42,7 @@ class Copy:
         head: The user's own newest commit; empty where there is none.
         top: The root of the work tree; None where there is none.
         uncommitted: The paths that take part though no commit has them.
+        partial: Whether it may lack branches that its remote has, as a clone of CI does.
         notes: What a user must know of what is checked.
     """
 
@@ -54,6 +55,7 @@ class Copy:
     head: str
     top: Path | None
     uncommitted: tuple[str, ...]
+    partial: bool
     notes: tuple[str, ...]
 
 
@@ -144,6 +146,7 @@ def _cloned(address: str, folder: Path) -> Copy:
         head=repository.revision("HEAD"),
         top=None,
         uncommitted=(),
+        partial=False,
         notes=(),
     )
 
@@ -201,6 +204,7 @@ class _Local:
             head=head,
             top=self._top,
             uncommitted=() if committed else changed,
+            partial=self._shallow or len(branches) <= 1,
             notes=tuple(self._notes),
         )
 

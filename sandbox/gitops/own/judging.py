@@ -117,7 +117,8 @@ class Judge:
             verdict.accepted, verdict.synced = Stage.YES, Stage.YES
             self._leftovers(verdict, member)
             return
-        verdict.accepted = Stage.NO if refused else Stage.YES if failed_hooks else Stage.UNSEEN
+        taken = failed_hooks or operation.get("phase") == "Succeeded"
+        verdict.accepted = Stage.NO if refused else Stage.YES if taken else Stage.UNSEEN
         verdict.synced = Stage.NO
         self._refusals(verdict, refused)
         for each in failed_hooks:

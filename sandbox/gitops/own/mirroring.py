@@ -30,6 +30,8 @@ _MESSAGE = """Have the manifests name this mirror
 Where they named {given}, they name its mirror in the sandbox. Nothing else differs."""
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9._-]+")
 _FOLLOWED = re.compile(r"""(?:targetRevision|revision)["']?:[ \t]*["']?([^\s"',}#]+)""")
+# What is no SHA and no version, a constraint least of all.
+_BRANCH = re.compile(r"(?![0-9a-f]{7,40}$)(?!v?\d)[A-Za-z][\w./-]*")
 _CONSTRAINT = re.compile(r"[*<>=^~|]|\.x\b|^x$")
 _NAMED = 10
 
@@ -83,13 +85,15 @@ def mirrored(
     urls = {name: f"{access.git_inside or access.git.url}/{name}.git" for name in names}
     mirrors = {place: urls[name] for name, copy in zip(names, copies, strict=True) for place in copy.places}
     mirrors |= {address: mirrors[place] for address, place in modules.items() if place in mirrors}
+    missing = _missing_branches(copies[0])
     guess = _guessed(Layout(copies[0].repository, copies[0].repository.revision("HEAD")), mirrors)
     mirrors |= dict.fromkeys(guess, urls[names[0]])
     changed = [_push(access, name, copy, mirrors) for name, copy in zip(names, copies, strict=True)]
     own = copies[0]
     revision = own.repository.revision("HEAD")
     layout = Layout(own.repository, revision)
-    notes = [*own.notes, *(f"{place} is taken for it: none of its remotes is named" for place in guess)]
+    notes = [*own.notes, *(f"stands in for the branch {name} too, which this clone does not have" for name in missing)]
+    notes += [*(f"{place} is taken for it: none of its remotes is named" for place in guess)]
     return Mirror(
         names[0],
         urls[names[0]],
@@ -117,6 +121,20 @@ def _submodules(copy: Copy, work: Path, modules: dict[str, str]) -> list[Copy]:
         modules[module.address] = place
         found.append(replace(inner, places=inner.places | {place}))
     return found
+
+
+def _missing_branches(copy: Copy) -> list[str]:
+    """Have what is checked stand in for branches that are followed, where the clone can't be expected to have them."""
+    if not copy.partial:
+        return []
+    repository, head = copy.repository, copy.repository.revision("HEAD")
+    known = {each.removeprefix("refs/heads/").removeprefix("refs/tags/") for each in repository.references()}
+    specs = [deployed_spec(each.manifest) for each in Layout(repository, head).declared]
+    asked = {source.revision for spec in specs for source in sources_of(spec) if not source.chart}
+    missing = sorted(each for each in asked if _BRANCH.fullmatch(each) and each not in known and each != "HEAD")
+    for name in missing:
+        repository.move(f"refs/heads/{name}", head)
+    return missing
 
 
 def _names(owner: str, copies: list[Copy]) -> list[str]:

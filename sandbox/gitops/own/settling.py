@@ -116,6 +116,15 @@ class Member:
         return time.monotonic() - self.changed
 
 
+@dataclass(slots=True)
+class _Asked:
+    """How often an ApplicationSet was asked to look again, and when first and last."""
+
+    times: int = 0
+    first: float = field(default_factory=time.monotonic)
+    last: float = 0.0
+
+
 class Settling:
     """Watches a family until every member has come to an end.
 
@@ -145,10 +154,8 @@ class Settling:
         self._say = say
         self._begun = Moment.now()
         self._progress = time.monotonic()
-        self._sets_began = time.monotonic()
         self._names: set[str] = set()
-        self._poked: set[str] = set()
-        self._seen_sets: set[str] = set()
+        self._asked: dict[str, _Asked] = {}
         self.members: dict[str, Member] = {}
         self.sets: dict[str, Json] = {}
 
@@ -181,14 +188,12 @@ class Settling:
             member.application = application
             if member.end is None or not member.firm:
                 self._judge(member)
-        if under_way_since := self.sets.keys() - self._seen_sets:
-            self._seen_sets |= under_way_since
-            self._sets_began = time.monotonic()
+        waiting = self._unmade()
         under_way = [each for each in self.members.values() if each.end is None]
         if under_way:
             one = under_way[0]
             return pending(f"{len(under_way)} of {len(self.members)}; {one.name}: {one.seen}")
-        if waiting := self._unmade():
+        if waiting:
             return pending(waiting)
         if self._try_again():
             return pending("what failed is tried again, since others got further")
@@ -199,22 +204,20 @@ class Settling:
 
     def _unmade(self) -> str:
         """Say which ApplicationSet has not made its Applications yet."""
-        if time.monotonic() - self._sets_began > self._patience.still:
-            return ""
         for name, found in self.sets.items():
             said = {each["type"]: each["status"] for each in (found.get("status") or {}).get("conditions") or ()}
             if said.get("ResourcesUpToDate") == "True":
                 continue
-            if said.get("ErrorOccurred") != "True":
-                return f"ApplicationSet {name} has not made its Applications yet"
-            if name not in self._poked:
+            asked = self._asked.setdefault(name, _Asked())
+            if said.get("ErrorOccurred") == "True" and asked.times < _ATTEMPTS and self._progress > asked.last:
                 # It looks again after minutes only, while what it lacked may have come right after.
-                self._poked.add(name)
-                patch = {"metadata": {"annotations": {SET_REFRESH: "true"}}}
-                self._api.merge(API, "ApplicationSet", name, self._home, patch)
-                return f"ApplicationSet {name} is to look again"
-            if SET_REFRESH in (found["metadata"].get("annotations") or {}):
-                return f"ApplicationSet {name} looks again"
+                asked.times, asked.last = asked.times + 1, time.monotonic()
+                for value in (None, "true"):
+                    patch = {"metadata": {"annotations": {SET_REFRESH: value}}}
+                    self._api.merge(API, "ApplicationSet", name, self._home, patch)
+            patience = self._patience.wrong * 2 if asked.times else self._patience.still
+            if time.monotonic() - (asked.last or asked.first) < patience:
+                return f"ApplicationSet {name} has not made its Applications yet"
         return ""
 
     def _try_again(self) -> bool:
@@ -329,11 +332,12 @@ class Settling:
 
     def _wrong(self, member: Member, seen: str, end: End) -> tuple[End | None, bool]:
         member.seen = seen
-        return (end if member.unchanged(seen) >= self._patience.wrong else None), True
+        # Not firm: what it waits for may still come of another Application.
+        return (end if member.unchanged(seen) >= self._patience.wrong else None), False
 
     def _patient(self, member: Member, seen: str, end: End) -> tuple[End | None, bool]:
         member.seen = seen
-        return (end if member.unchanged(seen) >= self._patience.still else None), True
+        return (end if member.unchanged(seen) >= self._patience.still else None), False
 
     # What is done to it.
 
