@@ -297,6 +297,10 @@ class Settling:
                 # It goes on to retry for minutes; what it says holds unless another Application brings what it lacks.
                 member.seen = message
                 return End.REFUSED, False
+            if not message.startswith("waiting for"):
+                # Many objects take their time, and none of it shows.
+                member.seen = f"its sync is running: {message}"
+                return None, True
             return self._patient(member, f"its sync is running: {message}", End.STUCK)
         failed = operation.get("phase") in ("Failed", "Error")
         if failed and member.since.precedes(operation.get("finishedAt")):

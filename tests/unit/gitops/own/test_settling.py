@@ -100,8 +100,8 @@ def test_one_that_does_not_sync_by_itself_is_synced_with_its_own_options() -> No
     assert patch["operation"]["sync"]["syncOptions"] == ["A=b"]
 
 
-def test_one_that_syncs_by_itself_is_left_to_while_it_does() -> None:
-    running = {"operationState": {"phase": "Running", "message": "applying"}, **OUT}
+def test_one_that_syncs_by_itself_is_left_to_and_ends_where_its_sync_waits_in_vain() -> None:
+    running = {"operationState": {"phase": "Running", "message": "waiting for completion of hook"}, **OUT}
     cluster = Cluster(application(automated=True, **running))
     assert settled(cluster) == {"web": End.STUCK}
     assert cluster.started() == []
