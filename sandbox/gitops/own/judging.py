@@ -158,10 +158,11 @@ class Judge:
                     )
             return
         said = explained(message, Explanation("its sync did not succeed", "look at what the message names"))
-        if member.end in (End.STUCK, End.LATE):
-            said = Explanation(
-                "its sync did not come to an end", "a wave waits for what it names, or a hook does not end"
-            )
+        if member.end is End.STUCK:
+            said = Explanation("its sync does not come to an end", "mend what it waits for: a wave, or a hook")
+        elif member.end is End.LATE:
+            message = message or member.seen
+            said = Explanation("its sync was still running when the time was over", "give it more: --within SECONDS")
         verdict.found(Level.ERROR, verdict.source, said.what, message, said.hint)
 
     def _leftovers(self, verdict: ApplicationVerdict, member: Member) -> None:
