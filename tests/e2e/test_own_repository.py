@@ -20,7 +20,7 @@ from tests.own_repositories import ADDRESS, UserRepository, application, deploym
 
 NAME = "own"
 # Argo CD takes some 20 ms of a core for each dry run and each apply: two thousand are for a calm machine, and for hand.
-MANY = 200
+MANY = 100
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 STAGES = ("renders", "accepted", "synced", "proved", "healthy")
 

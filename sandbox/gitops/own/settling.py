@@ -93,6 +93,7 @@ class Member:
     looked: str = ""
     tried: float = 0.0
     compared: str = ""
+    regarded: str = ""
 
     @property
     def name(self) -> str:
@@ -297,11 +298,12 @@ class Settling:
                 # It goes on to retry for minutes; what it says holds unless another Application brings what it lacks.
                 member.seen = message
                 return End.REFUSED, False
-            if not message.startswith("waiting for"):
-                # Many objects take their time, and none of it shows.
-                member.seen = f"its sync is running: {message}"
-                return None, True
-            return self._patient(member, f"its sync is running: {message}", End.STUCK)
+            done = len((operation.get("syncResult") or {}).get("resources") or ())
+            member.seen = f"its sync is running: {message}"
+            waits = message.startswith("waiting for") and "/Namespace/" not in message
+            # Many objects take their time, and none of it shows: only what waits can be stuck.
+            stuck = waits and member.unchanged(f"{done} {message}") >= self._patience.still * 2
+            return (End.STUCK if stuck else None), False
         failed = operation.get("phase") in ("Failed", "Error")
         if failed and member.since.precedes(operation.get("finishedAt")):
             member.seen = message
@@ -330,9 +332,16 @@ class Settling:
         if bad and not unexplained(bad):
             return self._wrong(member, "nothing here can make the rest of it healthy", End.LIMITED)
         seen = "; ".join(f"{each['kind']} {each['name']} {_health(each)}" for each in bad[:3]) or str(said)
-        if said.get("status") == "Degraded":
-            return self._wrong(member, seen, End.UNHEALTHY)
-        return self._patient(member, seen, End.STUCK)
+        end, firm = (
+            self._wrong(member, seen, End.UNHEALTHY)
+            if said.get("status") == "Degraded"
+            else self._patient(member, seen, End.STUCK)
+        )
+        if member.regarded != seen and member.unchanged(seen) >= self._patience.wrong / 2:
+            # Argo CD does not look again by itself at every kind: of a definition it keeps what it saw first.
+            member.regarded = seen
+            self._refresh(member.name)
+        return end, firm
 
     def _wrong(self, member: Member, seen: str, end: End) -> tuple[End | None, bool]:
         member.seen = seen

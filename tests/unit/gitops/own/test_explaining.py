@@ -21,6 +21,7 @@ OTHERWISE = Explanation("nobody knows", "look")
             "The Kubernetes API could not find bitnami.com/SealedSecret for requested resource crd/db. Make sure that",
             "the cluster has no kind SealedSecret of group bitnami.com",
         ),
+        ('Gadget.example.com "" not found', "the cluster has no kind Gadget of group example.com"),
         ('namespaces "web" not found', "there is no namespace web"),
         ("apps/webb: app path does not exist", "there is no folder apps/webb in that revision"),
         ("Application referencing project team which does not exist", "there is no AppProject team"),
