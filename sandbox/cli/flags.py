@@ -48,7 +48,11 @@ class Bringing:
         " one that there is keeps its own).",
     )
     context: str = flag("", "With --engine cluster: in the cluster of which context of your kubeconfig.")
-    nodes: int = flag(0, "How many nodes the cluster has (1 for a new sandbox).")
+    nodes: int = flag(0, "How many nodes the cluster has (1 for a new sandbox, 3 with --ha).")
+    ha: bool = flag(
+        False,  # noqa: FBT003  # a field's default
+        "Run Argo CD in its HA variant; kind only, and on 3 nodes or more. A sandbox that has it keeps it.",
+    )
     provider: str = flag("", PROVIDER_HELP)
 
     merge_kubeconfig: bool = flag(
@@ -68,6 +72,7 @@ class Bringing:
             self.provider,
             merge_kubeconfig=self.merge_kubeconfig,
             context=self.context,
+            ha=self.ha,
         )
 
 

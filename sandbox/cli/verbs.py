@@ -25,7 +25,7 @@ __all__ = ["down", "logs", "start", "status", "stop", "up"]
 def up(_: Context, *, bringing: Bringing, owning: Owning, repo: str = "", json: bool = False) -> None:
     """Bring a sandbox up, start a stopped one, or repair one that runs; with --repo, deploy your own repository in it.
 
-    Examples: up; up --nodes 3; up --engine kind; up --repo ~/src/environments; up --name workshop --json
+    Examples: up; up --nodes 3; up --engine kind --ha; up --repo ~/src/environments; up --name workshop --json
     """
     output = Output(as_json=json)
     wishes = owning.wishes()

@@ -1,6 +1,6 @@
 """What Argo CD reads: the official manifests as they stand, and the settings of this sandbox.
 
-``static_manifests`` is the same for every sandbox of one version set and goes into the seed;
+``static_manifests`` is the same for every sandbox of one version set and variant, and goes into the seed;
 ``ArgocdConfig`` adds what differs: passwords, the webhook's secret, the Git server's address.
 """
 
@@ -14,17 +14,21 @@ from typing import Any
 import bcrypt
 import yaml
 
+from sandbox.components.argocd_ha import without_passwords_in_arguments
 from sandbox.components.base import ARGOCD_NAMESPACE, Context
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Observation, met
 from sandbox.toolchain import Tool
 
-__all__ = ["ADMIN_SECRET", "GIT_SECRET", "WEBHOOK_SECRET", "ArgocdConfig", "secret", "static_manifests"]
+__all__ = ["ADMIN_SECRET", "GIT_SECRET", "PLAIN", "WEBHOOK_SECRET", "ArgocdConfig", "secret", "static_manifests"]
 
 ADMIN_SECRET = "argocd-admin"  # noqa: S105  # names of secrets, not secrets
 GIT_SECRET = "git-argocd"  # noqa: S105
 WEBHOOK_SECRET = "webhook-argocd"  # noqa: S105
 GIT_USER = "argocd"
+
+PLAIN = "install.yaml"
+"""The official manifest that has one of each, among the files of the tool argocd."""
 
 # Argo CD's components run as processes beside the cluster, with these objects as their identity and settings.
 _KINDS = (
@@ -48,15 +52,23 @@ _SETTINGS = {
 }
 
 
-def static_manifests(argocd: Tool, namespace: str = ARGOCD_NAMESPACE) -> list[dict[str, Any]]:
-    """Give the objects of the official install.yaml that a process-based Argo CD needs, and a default project."""
+def static_manifests(argocd: Tool, namespace: str = ARGOCD_NAMESPACE, variant: str = PLAIN) -> list[dict[str, Any]]:
+    """Give the objects of an official manifest that a process-based Argo CD needs, and a default project.
+
+    Args:
+        argocd: The tool.
+        namespace: Where Argo CD is.
+        variant: The manifest, among the tool's files.
+    """
     manifests = []
-    for document in yaml.load_all(argocd.file("install.yaml").read_text(), Loader=yaml.CSafeLoader):
+    for document in yaml.load_all(argocd.file(variant).read_text(), Loader=yaml.CSafeLoader):
         if document["kind"] in _KINDS:
             if document["kind"] not in ("CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"):
                 document["metadata"]["namespace"] = namespace
             if document["metadata"]["name"] == "argocd-cm":
                 document["data"] = {**document.get("data", {}), **_SETTINGS}
+            if document["kind"] == "ConfigMap" and "data" in document:
+                document["data"] = without_passwords_in_arguments(document["data"])
             manifests.append(document)
     manifests.append(
         {

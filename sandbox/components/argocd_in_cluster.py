@@ -1,4 +1,4 @@
-"""Argo CD as pods of a cluster: the official install.yaml through a Kustomize overlay of ours.
+"""Argo CD as pods of a cluster: the official install.yaml, plain or HA, through a Kustomize overlay of ours.
 
 In three steps, so that every process finds its settings at its first start: types, identities and
 settings; the secrets of this sandbox (``ArgocdConfig``); the workloads. Since the administrator's
@@ -7,17 +7,15 @@ password is set before the first start, Argo CD makes no initial one that would 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sandbox.components.applying import apply_all
-from sandbox.components.argocd_config import secret, static_manifests
+from sandbox.components.argocd_config import PLAIN, secret, static_manifests
+from sandbox.components.argocd_ha import HA
 from sandbox.components.base import Context
 from sandbox.components.kube import KubeApi
+from sandbox.components.overlay import rendered
 from sandbox.components.pods import container_logs, logs_as_text, state_of_pods
 from sandbox.components.probes import http_ok
 from sandbox.components.redis import SECRET as REDIS_SECRET
@@ -25,7 +23,6 @@ from sandbox.components.rollout import workload_waits_for
 from sandbox.containers.described import NAME_LABEL
 from sandbox.containers.docker import connect
 from sandbox.containers.images import ensure_images
-from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, State, met, pending
 from sandbox.core.files import write_file
 
@@ -34,8 +31,6 @@ __all__ = ["SERVER_NODE_PORT", "ArgocdInCluster", "ArgocdSettings"]
 SERVER_NODE_PORT = 30443
 """Where argocd-server answers on the node, as the overlay says."""
 
-_OVERLAY = Path(__file__).parent / "manifests" / "argocd"
-_BUILD_SECONDS = 30.0
 _APPLY_SECONDS = 60.0
 _LOG_LINES = 500
 # What the sandbox itself runs in a namespace that it shares with its Argo CD carries its label.
@@ -71,7 +66,7 @@ class ArgocdSettings:
     def manifests(self, context: Context) -> list[dict[str, Any]]:
         """Give what is applied."""
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": context.argocd_namespace}}
-        return [namespace, *static_manifests(context.tools["argocd"], context.argocd_namespace)]
+        return [namespace, *_static(context)]
 
     def differing(self, context: Context) -> dict[str, dict[str, str]]:
         """Give the settings that install.yaml does not have, by the ConfigMap that they are in."""
@@ -111,23 +106,17 @@ class ArgocdInCluster:
         """Say what `kustomize edit` has to change in the overlay."""
         del context
         return [
-            ["set", "image", f"public.ecr.aws/docker/library/redis={_redis_image()}"],
+            *(["set", "image", f"{theirs}={ours}"] for theirs, ours in _images().items()),
             ["add", "patch", "--path", "node-port.yaml", "--kind", "Service", "--name", "argocd-server"],
         ]
 
     def rendered(self, context: Context) -> list[dict[str, Any]]:
         """Render the workloads, and what else install.yaml has beside the settings."""
-        kustomize = context.tools["kustomize"].binary()
-        with tempfile.TemporaryDirectory(dir=context.folder) as name:
-            folder = Path(name)
-            shutil.copytree(_OVERLAY, folder, dirs_exist_ok=True)
-            shutil.copy(context.tools["argocd"].file("install.yaml"), folder)
-            for words in [["set", "namespace", context.argocd_namespace], *self.edits(context)]:
-                run([kustomize, "edit", *words], timeout=_BUILD_SECONDS, cwd=folder)
-            rendered = run([kustomize, "build", folder], timeout=_BUILD_SECONDS)
-        known = {_key(manifest) for manifest in static_manifests(context.tools["argocd"], context.argocd_namespace)}
-        documents = yaml.load_all(rendered, Loader=yaml.CSafeLoader)
-        return [manifest for manifest in documents if _key(manifest) not in known]
+        overlay = "argocd/ha" if context.ha else "argocd/plain"
+        edits = [["set", "namespace", context.argocd_namespace], *self.edits(context)]
+        manifests = rendered(context, overlay, context.tools["argocd"].file(_variant(context)), edits)
+        known = {_key(manifest) for manifest in _static(context)}
+        return [manifest for manifest in manifests if _key(manifest) not in known]
 
     def ready(self, context: Context) -> Observation:
         """It is ready when every workload is rolled out and the server answers where the host reaches it."""
@@ -167,11 +156,25 @@ class ArgocdInCluster:
         """It goes with the cluster."""
 
 
-def _redis_image() -> str:
-    """Give the name under which the node has a server that speaks Redis' protocol."""
+def _variant(context: Context) -> str:
+    """Give the official manifest, among the files of the tool argocd."""
+    return HA if context.ha else PLAIN
+
+
+def _static(context: Context) -> list[dict[str, Any]]:
+    return static_manifests(context.tools["argocd"], context.argocd_namespace, _variant(context))
+
+
+def _images() -> dict[str, str]:
+    """Give the names under which the nodes have what the manifests know by other names."""
     with connect() as docker:
         held = ensure_images(docker).contents
-    return next(name for name in held if name.startswith("localhost/gitops-sandbox/redis:"))
+    return {
+        f"public.ecr.aws/docker/library/{name}": next(
+            each for each in held if each.startswith(f"localhost/gitops-sandbox/{name}:")
+        )
+        for name in ("redis", "haproxy")
+    }
 
 
 def _key(manifest: dict[str, Any]) -> tuple[str, str, str]:

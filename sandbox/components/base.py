@@ -62,6 +62,7 @@ class Context:
         tools: Verified programs by name.
         nodes: How many nodes the cluster has.
         supervisor: Runs the processes.
+        ha: Whether it has Argo CD's HA variant.
         hosts: Where a server listens that does not listen on 127.0.0.1, by the purpose of its port.
         argocd_namespace: Where Argo CD and its Applications are.
         inside: ``host:port`` by which the cluster's pods reach a server that this machine reaches by another, by the
@@ -76,6 +77,7 @@ class Context:
     tools: Mapping[str, Tool]
     nodes: int
     supervisor: SupervisorClient
+    ha: bool = False
     hosts: Mapping[str, str] = field(default_factory=dict)
     argocd_namespace: str = ARGOCD_NAMESPACE
     inside: Mapping[str, str] = field(default_factory=dict)

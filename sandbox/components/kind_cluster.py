@@ -1,6 +1,6 @@
-"""The kind cluster: a real node in a container, made by pytest-kind with our own verified programs.
+"""The kind cluster: real nodes in containers, made by pytest-kind with our own verified programs.
 
-The node's image is the baked one with a label on top, so that the container carries its sandbox's
+The nodes' image is the baked one with a label on top, so that their containers carry their sandbox's
 mark like every other. The cluster's kubeconfig stays in the sandbox's state folder.
 """
 
@@ -24,6 +24,7 @@ from sandbox.components.container import (
     remove_ours,
     state_of,
 )
+from sandbox.components.kind_join import join_worker
 from sandbox.components.kube import KubeApi
 from sandbox.components.registry_container import ImageMirror, RegistryReader, reader_authorization
 from sandbox.containers.cluster_config import PortMapping, cluster_config
@@ -38,7 +39,16 @@ from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.files import write_file, write_json
 from sandbox.core.processes import RUN_ID_VARIABLE
 
-__all__ = ["KindCluster", "NodeRegistry", "cluster_name", "finished", "node_image", "node_name"]
+__all__ = [
+    "KindCluster",
+    "NodeRegistry",
+    "cluster_name",
+    "finished",
+    "node_image",
+    "node_name",
+    "node_names",
+]
+
 
 _CREATE_SECONDS = 180.0
 _LOG_LINES = 2000
@@ -52,8 +62,14 @@ def cluster_name(sandbox: str) -> str:
 
 
 def node_name(sandbox: str) -> str:
-    """Give the name of its node, which is that of the node's container too (kind's own rule)."""
+    """Give the name of the control plane's node, which is that of the node's container too (kind's own rule)."""
     return f"{cluster_name(sandbox)}-control-plane"
+
+
+def node_names(sandbox: str, nodes: int) -> list[str]:
+    """Give the names of all nodes, the control plane's first (kind's own rule)."""
+    workers = [f"{cluster_name(sandbox)}-worker{number if number > 1 else ''}" for number in range(1, nodes)]
+    return [node_name(sandbox), *workers]
 
 
 def node_image(run_id: str) -> str:
@@ -71,37 +87,51 @@ def _finished(folder: Path) -> Path:
 
 
 class KindCluster:
-    """The cluster and its one node."""
+    """The cluster and its nodes."""
 
     name = "kind-cluster"
     requires = ("pki",)
     ports = ("apiserver",)
 
     def ensure(self, context: Context) -> None:
-        """Create the cluster; start its node where that was stopped; make it anew where it was never finished.
+        """Create the cluster; start its nodes where they were stopped; make it anew where it was never finished.
+
+        A worker that is missing joins anew. Where the control plane is gone, so is all that the cluster held, and it is
+        made anew.
 
         Raises:
-            UnavailableError: A cluster of that name is somebody else's, or kind failed.
+            UnavailableError: A cluster of that name is somebody else's, or kind or kubeadm failed.
+            DeadlineError: A worker that is to join does not come up.
         """
         with making(context), connect() as docker:
-            found = docker.container(node_name(context.name))
-            if found is not None:
-                check_ours(found, owner_of(context))
-                if finished(context.folder):
-                    if found.state != "running":
-                        docker.start(found.name)
-                    return
-                docker.remove(found.name)
+            found = _nodes(context, docker)
+            for container in found.values():
+                check_ours(container, owner_of(context))
+            if finished(context.folder) and node_name(context.name) in found:
+                self._complete(context, docker, found)
+                return
+            for container in found.values():
+                docker.remove(container.name)
             _finished(context.folder).unlink(missing_ok=True)
             self._label_image(context, docker)
             config = cluster_config(
                 host_needs(docker.info()),
                 api_port=context.ports["apiserver"],
                 ports=[PortMapping(SERVER_NODE_PORT, context.ports["argocd-server"])],
+                workers=context.nodes - 1,
             )
         self._create(context, config)
         write_file(context.folder / "kubeconfig", context.pki("admin.kubeconfig").read_bytes())
         write_file(_finished(context.folder), "")
+
+    @staticmethod
+    def _complete(context: Context, docker: Docker, found: Mapping[str, Container]) -> None:
+        for container in found.values():
+            if container.state != "running":
+                docker.start(container.name)
+        for name in node_names(context.name, context.nodes):
+            if name not in found:
+                join_worker(context, docker, node_name(context.name), name)
 
     @staticmethod
     def _label_image(context: Context, docker: Docker) -> None:
@@ -140,61 +170,92 @@ class KindCluster:
         write_file(self.log(context), said)
 
     def ready(self, context: Context) -> Observation:
-        """It is ready when its API server is and the node says so."""
+        """It is ready when its API server is and all nodes say so."""
         try:
             api = KubeApi(context.pki("admin.kubeconfig"))
             api.request("GET", "/readyz")
             nodes = api.list("v1", "Node")
         except SandboxError as error:
             return pending(f"{error.what}: {error.why}")
-        conditions = [entry for node in nodes for entry in node["status"].get("conditions") or ()]
-        ready = [entry for entry in conditions if entry["type"] == "Ready"]
-        waiting = [entry.get("message", "") for entry in ready if entry["status"] != "True"]
-        return met("the node is ready") if ready and not waiting else pending("; ".join(waiting) or "no node yet")
+        conditions = {
+            str(node["metadata"]["name"]): entry
+            for node in nodes
+            for entry in node["status"].get("conditions") or ()
+            if entry["type"] == "Ready"
+        }
+        waiting = [f"{name}: {entry.get('message', '')}" for name, entry in conditions.items() if not _true(entry)]
+        missing = [name for name in node_names(context.name, context.nodes) if name not in conditions]
+        if waiting or missing:
+            return pending("; ".join([*waiting, *(f"{name} has not joined yet" for name in missing)]))
+        return met("every node is ready")
 
     def state(self, context: Context) -> dict[str, Any]:
         """Say how it is, for ``status``."""
-        found: Container | None = None
+        found: dict[str, Container] = {}
         try:
             with connect() as docker:
-                found = docker.container(node_name(context.name))
-            seen = self.ready(context) if found else pending("there is no such container")
+                found = _nodes(context, docker)
+            seen = self._all_run(context, found) or self.ready(context)
         except SandboxError as error:
             seen = pending(f"{error.what}: {error.why}")
-        return state_of(self.name, found, seen, self.log(context))
+        control_plane = found.get(node_name(context.name))
+        nodes = {name: container.id for name, container in found.items()}
+        return state_of(self.name, control_plane, seen, self.log(context)) | {"nodes": nodes}
+
+    @staticmethod
+    def _all_run(context: Context, found: Mapping[str, Container]) -> Observation | None:
+        """Say which nodes do not run, which the API server tells only after a while; None when all do."""
+        if node_name(context.name) not in found:
+            return pending("there is no such container")
+        names = node_names(context.name, context.nodes)
+        still = [f"{name}: {found[name].state if name in found else 'there is no such container'}" for name in names]
+        still = [said for said in still if not said.endswith(": running")]
+        return pending("; ".join(still)) if still else None
 
     def log(self, context: Context) -> Path:
         """Give the file that holds what kind said."""
         return context.dir("logs") / f"{self.name}.log"
 
     def tail(self, context: Context, lines: int) -> str:
-        """Give the last lines of what kind said, and of the node's own log."""
+        """Give the last lines of what kind said, and of each node's own log."""
         with connect() as docker:
-            node = docker.logs(node_name(context.name), lines=lines)
-        return f"{tail_of(self.log(context), lines)}\n{node}"
+            said = [docker.logs(name, lines=lines) for name in node_names(context.name, context.nodes)]
+        return "\n".join([tail_of(self.log(context), lines), *said])
 
     def diagnose(self, context: Context, into: Path) -> None:
-        """Take what kind said and the end of the node's own log."""
+        """Take what kind said and the end of each node's own log."""
         if self.log(context).exists():
             write_file(into / f"{self.name}.log", self.log(context).read_bytes())
         with connect() as docker:
-            write_file(into / "node.log", docker.logs(node_name(context.name), lines=_LOG_LINES))
-            if docker.container(node_name(context.name)):
-                kubelet = ("journalctl", "--no-pager", "-u", "kubelet", "-n", str(_LOG_LINES))
-                write_file(into / "kubelet.log", docker.execute(node_name(context.name), kubelet))
+            for name, container in _nodes(context, docker).items():
+                write_file(into / f"{name}.log", docker.logs(name, lines=_LOG_LINES))
+                if container.state == "running":
+                    kubelet = ("journalctl", "--no-pager", "-u", "kubelet", "-n", str(_LOG_LINES))
+                    write_file(into / f"{name}.kubelet.log", docker.execute(name, kubelet))
 
     def remove(self, context: Context) -> None:
-        """Remove the node; nothing else is of the cluster."""
+        """Remove the nodes; nothing else is of the cluster."""
         with connect() as docker:
-            remove_ours(docker, node_name(context.name), owner_of(context))
+            for name in node_names(context.name, context.nodes):
+                remove_ours(docker, name, owner_of(context))
             docker.remove_image(node_image(context.run_id))
 
 
+def _nodes(context: Context, docker: Docker) -> dict[str, Container]:
+    """Give the containers of the nodes that there are, by name."""
+    names = node_names(context.name, context.nodes)
+    return {name: found for name in names if (found := docker.container(name)) is not None}
+
+
+def _true(condition: Mapping[str, Any]) -> bool:
+    return bool(condition["status"] == "True")
+
+
 class NodeRegistry:
-    """The way from the node to the sandbox's registry, under the name that images have on the host too.
+    """The way from the nodes to the sandbox's registry, under the name that images have on the host too.
 
     The documented local registry of kind ("Local Registry", kind's user guide), with containerd's
-    ``hosts.toml``: the node asks the read-only server and shows its own account.
+    ``hosts.toml``: each node asks the read-only server and shows its own account.
     """
 
     name = "node-registry"
@@ -202,7 +263,7 @@ class NodeRegistry:
     ports = ("registry",)
 
     def ensure(self, context: Context) -> None:
-        """Write ``hosts.toml`` into the node, readable for root alone, and tell tools of the registry."""
+        """Write ``hosts.toml`` into the nodes, readable for root alone, and tell tools of the registry."""
         address = context.address("registry")
         reader = f"http://{container_name(context.name, RegistryReader.name)}:{PORT}"
         mirror = f"http://{container_name(context.name, ImageMirror.name)}:{PORT}"
@@ -214,7 +275,8 @@ class NodeRegistry:
         others = f'[host."{mirror}"]\n  capabilities = ["pull", "resolve"]\n'
         files = {f"{_HOSTS}/{address}/hosts.toml": hosts.encode(), f"{_HOSTS}/_default/hosts.toml": others.encode()}
         with connect() as docker:
-            docker.put(node_name(context.name), files, mode=0o600)
+            for name in node_names(context.name, context.nodes):
+                docker.put(name, files, mode=0o600)
         KubeApi(context.pki("admin.kubeconfig")).apply(_hosting(address))
 
     def ready(self, context: Context) -> Observation:
@@ -226,7 +288,7 @@ class NodeRegistry:
         """Nothing: it holds a password."""
 
     def remove(self, context: Context) -> None:
-        """It goes with the node."""
+        """It goes with the nodes."""
 
 
 def _hosting(address: str) -> dict[str, Any]:

@@ -27,6 +27,13 @@ _CONTROL_PLANE = {
 }
 
 
+_FOR_PODS_TOO = {
+    "kind": "InitConfiguration",
+    "apiVersion": "kubeadm.k8s.io/v1beta4",
+    "nodeRegistration": {"taints": []},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class PortMapping:
     """A port of the node that is reached on loopback.
@@ -55,42 +62,48 @@ def cluster_config(
     ports: Sequence[PortMapping] = (),
     mounts: Sequence[Mount] = (),
     labels: Mapping[str, str] | None = None,
+    workers: int = 0,
 ) -> dict[str, Any]:
-    """Give the configuration of a cluster with one node, for our node image.
+    """Give the configuration of a cluster for our node image; pods run on its control plane too.
 
     Args:
         needs: What this host needs.
         api_port: The port on 127.0.0.1 at which the API server is reached.
-        ports: Further ports of the node.
-        mounts: Folders that the node sees.
-        labels: Labels of the node in Kubernetes.
+        ports: Further ports of the control plane's node; a NodePort leads to pods of every node.
+        mounts: Folders that the nodes see.
+        labels: Labels of the nodes in Kubernetes.
+        workers: How many nodes there are beside that of the control plane.
 
     Returns:
         What goes into kind's configuration file, as YAML.
     """
-    control_plane: dict[str, Any] = {"role": "control-plane"}
+    common: dict[str, Any] = {}
+    if mounts:
+        common["extraMounts"] = [
+            {"hostPath": mount.host, "containerPath": mount.container, "readOnly": True} for mount in mounts
+        ]
+    if labels:
+        common["labels"] = dict(labels)
+    control_plane = {"role": "control-plane", **common}
+    if workers:
+        # Of a single node kind takes the taint away itself.
+        control_plane["kubeadmConfigPatches"] = [yaml.safe_dump(_FOR_PODS_TOO)]
     if ports:
         control_plane["extraPortMappings"] = [
             {"containerPort": port.container, "hostPort": port.host, "listenAddress": _LOOPBACK, "protocol": "TCP"}
             for port in ports
         ]
-    if mounts:
-        control_plane["extraMounts"] = [
-            {"hostPath": mount.host, "containerPath": mount.container, "readOnly": True} for mount in mounts
-        ]
-    if labels:
-        control_plane["labels"] = dict(labels)
     config: dict[str, Any] = {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "networking": {
             "apiServerAddress": _LOOPBACK,
             "apiServerPort": api_port,
-            # The image brings its own bridge for one node.
+            # kind's own network program can't be had as a module.
             "disableDefaultCNI": True,
             "podSubnet": POD_SUBNET,
         },
-        "nodes": [control_plane],
+        "nodes": [control_plane, *({"role": "worker", **common} for _ in range(workers))],
         "kubeadmConfigPatches": [yaml.safe_dump(_CONTROL_PLANE)],
     }
     if needs.kubelet:

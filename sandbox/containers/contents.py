@@ -15,7 +15,17 @@ from sandbox.core.commands import run
 from sandbox.core.errors import UsageError
 from sandbox.toolchain import Tool
 
-__all__ = ["BASE_PACKAGES", "TOOLS", "Content", "StorageClass", "contents", "kubeadm_images", "storage_class"]
+__all__ = [
+    "BASE_PACKAGES",
+    "EXTRA_PACKAGES",
+    "TOOLS",
+    "Content",
+    "Extra",
+    "StorageClass",
+    "contents",
+    "kubeadm_images",
+    "storage_class",
+]
 
 # Of the Debian that lies under kube-proxy, Argo CD, redis and the node itself. catatonit is the pause program.
 BASE_PACKAGES = (
@@ -31,6 +41,9 @@ BASE_PACKAGES = (
     "tini",
     "tzdata",
 )
+
+EXTRA_PACKAGES = ("haproxy", "redis-tools")
+"""Of the images that Argo CD's HA variant needs beside the others: the proxy, and the client that its scripts call."""
 
 TOOLS = (
     "kind",
@@ -52,6 +65,7 @@ TOOLS = (
     "cni-loopback",
     "cni-portmap",
     "local-path-provisioner",
+    "flannel",
     "argocd-in-pods",
     "kustomize",
     "valkey",
@@ -64,6 +78,7 @@ _BIN = "usr/local/bin"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # The user id that Argo CD's own image has; install.yaml gives it to redis too.
 _ARGOCD_USER = 999
+_HAPROXY_USER = 99
 _ARGOCD_NAMES = (
     "server",
     "repo-server",
@@ -92,6 +107,24 @@ class Content:
     config: ImageConfig
     fill: Callable[[LayerWriter], None]
     on_debian: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What EXTRA_PACKAGES brought.
+
+    Attributes:
+        root: A Debian that has them.
+        files: Where in it each package's files and links lie; the packages that they need have entries too.
+    """
+
+    root: Path
+    files: Mapping[str, Sequence[Path]]
+
+    def of(self, package: str) -> list[Path]:
+        """Give the files of one of EXTRA_PACKAGES and of all that any of them needs."""
+        others = set(EXTRA_PACKAGES) - {package}
+        return [path for name, paths in self.files.items() if name not in others for path in paths]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +175,7 @@ def kubeadm_images(kubeadm: Tool) -> dict[str, str]:
 
 
 def contents(
-    tools: Mapping[str, Tool], wanted: Mapping[str, str], storage: StorageClass, debian: Path
+    tools: Mapping[str, Tool], wanted: Mapping[str, str], storage: StorageClass, debian: Path, extra: Extra
 ) -> list[Content]:
     """Give all images of the node.
 
@@ -151,6 +184,7 @@ def contents(
         wanted: kubeadm's images, by their last name.
         storage: kind's storage class.
         debian: The file system that the base layer is made of.
+        extra: The packages that only some images have.
     """
     bare = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "etcd")
     provisioner = tools["local-path-provisioner"]
@@ -162,8 +196,10 @@ def contents(
         _pause(wanted["pause"], debian),
         _program(storage.provisioner, provisioner),
         Content(storage.helper, ImageConfig(environment={"PATH": _PATH}), _nothing, on_debian=True),
+        _flannel(tools["flannel"]),
         _argocd(tools["argocd-in-pods"], tools["kustomize"], debian),
-        _redis(tools["valkey"]),
+        _redis(tools["valkey"], extra),
+        _haproxy(extra),
     ]
 
 
@@ -184,6 +220,16 @@ def _pause(reference: str, debian: Path) -> Content:
         layer.file("pause", debian / "usr" / "bin" / "catatonit")
 
     return Content(reference, ImageConfig(("/pause", "-P")), fill)
+
+
+def _flannel(flannel: Tool) -> Content:
+    """Give the image by the name and with the path that flannel's own manifest has."""
+
+    def fill(layer: LayerWriter) -> None:
+        layer.file(f"opt/bin/{flannel.program}", flannel.binary())
+
+    reference = f"ghcr.io/flannel-io/flannel:v{flannel.version}"
+    return Content(reference, ImageConfig((f"/opt/bin/{flannel.program}",), {"PATH": _PATH}), fill, on_debian=True)
 
 
 def _argocd(argocd: Tool, kustomize: Tool, debian: Path) -> Content:
@@ -219,13 +265,29 @@ def _argocd(argocd: Tool, kustomize: Tool, debian: Path) -> Content:
     return Content(f"quay.io/argoproj/argocd:v{argocd.version}", config, fill, on_debian=True)
 
 
-def _redis(valkey: Tool) -> Content:
+def _redis(valkey: Tool, extra: Extra) -> Content:
     """Give the cache's image: install.yaml gives its server arguments alone."""
 
     def fill(layer: LayerWriter) -> None:
+        layer.part(extra.root, extra.of("redis-tools"))
         layer.file(f"{_BIN}/valkey-server", valkey.binary())
-        layer.link(f"{_BIN}/redis-server", "valkey-server")
+        for name in ("redis-server", "redis-sentinel"):
+            layer.link(f"{_BIN}/{name}", "valkey-server")
+        # The HA variant's scripts have [[ ]], which the shell of redis' own image knows and Debian's sh does not.
+        layer.link("usr/bin/sh", "bash")
         layer.folder("data", owner=_ARGOCD_USER)
 
     config = ImageConfig(("redis-server",), {"PATH": _PATH}, user=str(_ARGOCD_USER), workdir="/data")
     return Content(f"localhost/gitops-sandbox/redis:{valkey.version}", config, fill, on_debian=True)
+
+
+def _haproxy(extra: Extra) -> Content:
+    """Give the image of the proxy that finds redis' master; its manifest mounts the configuration."""
+
+    def fill(layer: LayerWriter) -> None:
+        layer.part(extra.root, extra.of("haproxy"))
+
+    # As haproxy's own image: a master process in the foreground.
+    entrypoint = ("haproxy", "-W", "-db", "-f", "/usr/local/etc/haproxy/haproxy.cfg")
+    config = ImageConfig(entrypoint, {"PATH": _PATH}, user=str(_HAPROXY_USER))
+    return Content("localhost/gitops-sandbox/haproxy:debian", config, fill, on_debian=True)

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +29,7 @@ __all__ = [
     "bootstrap",
     "check_can_bootstrap",
     "install",
+    "install_beside",
     "package_source",
     "run_apart",
     "strip",
@@ -140,6 +141,42 @@ def install(root: Path, packages: Sequence[str], note: Note) -> None:
     argv += ["-o", "Dpkg::Options::=--force-unsafe-io", *packages]
     run_apart(argv, note, seconds=_SECONDS)
     policy.unlink()
+
+
+def install_beside(base: Path, packages: Sequence[str], root: Path, note: Note) -> Mapping[str, Sequence[Path]]:
+    """Install packages into a copy of a file system, so that each one's files can be laid over the original.
+
+    Args:
+        base: The original; it stays as it is.
+        packages: What is wanted.
+        root: The copy to make.
+        note: Told what happens.
+
+    Returns:
+        For each package that the original lacks, needed ones too: the files and links that it brought, as they lie in
+        the copy. Of its documentation there is the licence alone.
+
+    Raises:
+        UnavailableError: A package can't be had or installed; carries apt's last words.
+        DeadlineError: It took more than half an hour.
+    """
+    run(["cp", "--archive", base, root], timeout=_SECONDS)
+    install(root, packages, note)
+    new = _installed(root) - _installed(base)
+    return {package: _files_of(root, package) for package in sorted(new)}
+
+
+def _installed(root: Path) -> set[str]:
+    said = run(["dpkg-query", f"--admindir={root}/var/lib/dpkg", "--show", "--showformat=${Package}\n"], timeout=60)
+    return set(said.split())
+
+
+def _files_of(root: Path, package: str) -> list[Path]:
+    listed = run(["dpkg-query", f"--admindir={root}/var/lib/dpkg", "--listfiles", package], timeout=60).splitlines()
+    paths = [root / line.lstrip("/") for line in listed if line.startswith("/")]
+    # Debian's /lib and /bin are links: a folder of that name in a layer would hide what lies behind them.
+    placed = [path.parent.resolve() / path.name for path in paths if path.is_symlink() or path.is_file()]
+    return [path for path in placed if root / _DOCUMENTS not in path.parents or path.name == "copyright"]
 
 
 def strip(root: Path) -> None:

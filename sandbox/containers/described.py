@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["NAME_LABEL", "RUN_ID_LABEL", "Container", "ContainerOptions", "DaemonInfo", "Image", "Owner"]
+__all__ = [
+    "NAME_LABEL",
+    "RUN_ID_LABEL",
+    "Container",
+    "ContainerOptions",
+    "DaemonInfo",
+    "Image",
+    "Owner",
+    "container_of",
+]
 
 NAME_LABEL = "dev.gitops-sandbox.name"
 RUN_ID_LABEL = "dev.gitops-sandbox.run-id"
@@ -93,6 +103,41 @@ class Container:
     labels: Mapping[str, str]
     addresses: Mapping[str, str]
     started: str = ""
+
+
+def container_of(identity: str, attributes: Mapping[str, Any]) -> Container:
+    """Read what the daemon tells of a container (Docker Engine API, "Inspect a container")."""
+    networks = attributes.get("NetworkSettings", {}).get("Networks") or {}
+    return Container(
+        id=identity,
+        name=str(attributes["Name"]).lstrip("/"),
+        image=attributes["Config"]["Image"],
+        state=attributes["State"]["Status"],
+        labels=dict(attributes["Config"].get("Labels") or {}),
+        addresses={name: network["IPAddress"] for name, network in networks.items() if network.get("IPAddress")},
+        started=attributes["State"].get("StartedAt", ""),
+    )
+
+
+def configured_like(attributes: Mapping[str, Any], name: str, labels: Mapping[str, str]) -> dict[str, Any]:
+    """Describe a container that is configured as another one, but publishes no port and has volumes of its own.
+
+    Args:
+        attributes: What the daemon tells of the other one (Docker Engine API, "Inspect a container").
+        name: The new one's host name.
+        labels: Its labels beyond the other one's.
+
+    Returns:
+        The body of "Create a container".
+    """
+    config: dict[str, Any] = attributes["Config"]
+    return config | {
+        "Hostname": name,
+        "ExposedPorts": {},
+        "Labels": config["Labels"] | dict(labels),
+        "HostConfig": attributes["HostConfig"] | {"PortBindings": {}},
+        "NetworkingConfig": {"EndpointsConfig": {each: {} for each in attributes["NetworkSettings"]["Networks"]}},
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,15 @@ from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
 from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
 
-from sandbox.containers.described import Container, ContainerOptions, DaemonInfo, Image, Owner
+from sandbox.containers.described import (
+    Container,
+    ContainerOptions,
+    DaemonInfo,
+    Image,
+    Owner,
+    configured_like,
+    container_of,
+)
 from sandbox.containers.packing import packed
 from sandbox.containers.unreachable import check_listens, mend, mend_refusal, root_cause
 from sandbox.core.errors import UnavailableError
@@ -85,7 +93,7 @@ class Docker:
         """
         with _our_errors("can't list containers"):
             found = self._client.containers.list(all=True, filters=_filters(owner), ignore_removed=True)
-        return [_container(each) for each in found]
+        return [container_of(each.id, each.attrs) for each in found]
 
     def container(self, name: str) -> Container | None:
         """Give the container of a name or an id, whoever made it.
@@ -95,9 +103,10 @@ class Docker:
         """
         with _our_errors(f"can't look at container {name}"):
             try:
-                return _container(self._client.containers.get(name))
+                found = self._client.containers.get(name)
             except NotFound:
                 return None
+        return container_of(found.id, found.attrs)
 
     def run(self, options: ContainerOptions, owner: Owner) -> Container:
         """Start a container in the background, labelled with its owner.
@@ -119,17 +128,26 @@ class Docker:
                 network=options.network,
                 restart_policy={"Name": options.restart},
             )
-            try:
+            with _removed_unless_started(made):
                 if options.aliases:
                     network = self._client.networks.get(options.network)
                     network.disconnect(made)
                     network.connect(made, aliases=list(options.aliases))
                 made.start()
-                made.reload()
-            except BaseException:
-                made.remove(force=True, v=True)
-                raise
-        return _container(made)
+        return container_of(made.id, made.attrs)
+
+    def run_like(self, model: str, name: str, labels: Mapping[str, str]) -> Container:
+        """Start a container that is ``configured_like`` another one, in the same networks.
+
+        Raises:
+            UnavailableError: There is no such container, the name is taken, or it can't be started.
+        """
+        with _our_errors(f"can't start container {name}"):
+            config = configured_like(self._client.containers.get(model).attrs, name, labels)
+            made = self._client.containers.get(self._client.api.create_container_from_config(config, name)["Id"])
+            with _removed_unless_started(made):
+                made.start()
+        return container_of(made.id, made.attrs)
 
     def start(self, name: str) -> None:
         """Start a stopped container.
@@ -341,16 +359,6 @@ class Docker:
                 pull=False,
             )
 
-    def tag_image(self, tag: str, further: str) -> None:
-        """Give an image one more tag.
-
-        Raises:
-            UnavailableError: There is no such image.
-        """
-        repository, _, name = further.rpartition(":")
-        with _our_errors(f"can't tag image {tag}"):
-            self._client.images.get(tag).tag(repository, name)
-
     def remove_image(self, tag: str) -> None:
         """Take a tag away, and the image with its last one; safe when there is none.
 
@@ -365,18 +373,14 @@ def _filters(owner: Owner) -> dict[str, Any]:
     return {"label": [f"{key}={value}" for key, value in owner.labels.items()]}
 
 
-def _container(found: Any) -> Container:
-    attributes = found.attrs
-    networks = attributes.get("NetworkSettings", {}).get("Networks") or {}
-    return Container(
-        id=found.id,
-        name=found.name,
-        image=attributes["Config"]["Image"],
-        state=attributes["State"]["Status"],
-        labels=dict(attributes["Config"].get("Labels") or {}),
-        addresses={name: network["IPAddress"] for name, network in networks.items() if network.get("IPAddress")},
-        started=attributes["State"].get("StartedAt", ""),
-    )
+@contextlib.contextmanager
+def _removed_unless_started(made: Any) -> Iterator[None]:
+    try:
+        yield
+        made.reload()
+    except BaseException:
+        made.remove(force=True, v=True)
+        raise
 
 
 @contextlib.contextmanager

@@ -25,8 +25,24 @@ from pathlib import Path
 from typing import IO, cast
 
 from sandbox.containers import mirror, node
-from sandbox.containers.contents import BASE_PACKAGES, TOOLS, Content, contents, kubeadm_images, storage_class
-from sandbox.containers.debian import bootstrap, check_can_bootstrap, install, package_source, strip
+from sandbox.containers.contents import (
+    BASE_PACKAGES,
+    EXTRA_PACKAGES,
+    TOOLS,
+    Content,
+    Extra,
+    contents,
+    kubeadm_images,
+    storage_class,
+)
+from sandbox.containers.debian import (
+    bootstrap,
+    check_can_bootstrap,
+    install,
+    install_beside,
+    package_source,
+    strip,
+)
 from sandbox.containers.docker import Docker
 from sandbox.containers.oci import Layer, LayerWriter, Layout, write_layout
 from sandbox.containers.preload import preload
@@ -45,7 +61,7 @@ CONTENTS_LABEL = "dev.gitops-sandbox.contents"
 """On both images: a JSON object of the images in them, each name with its digest."""
 
 # To be raised when the way in which images are made changes what is in them.
-_RECIPE = 2
+_RECIPE = 3
 
 _SECONDS = 180.0
 _COPY_SECONDS = 600.0
@@ -76,6 +92,7 @@ def image_tags() -> tuple[str, str]:
         _RECIPE,
         architecture(),
         BASE_PACKAGES,
+        EXTRA_PACKAGES,
         node.NODE_PACKAGES,
         [(name, versions[name].version) for name in TOOLS],
     ]
@@ -179,15 +196,16 @@ class _Assembly:
 
     def make(self, node_tag: str, registry_tag: str) -> None:
         """Make both, the node last: its tag says that all is there."""
-        base, root, filled = (self._folder / name for name in ("debian", "node", "registry"))
+        base, root, filled, beside = (self._folder / name for name in ("debian", "node", "registry", "extra"))
         bootstrap(package_source(), BASE_PACKAGES, base, self._note)
         run(["cp", "--archive", base, root], timeout=_COPY_SECONDS)
         install(root, node.NODE_PACKAGES, self._note)
+        extra = Extra(beside, install_beside(base, EXTRA_PACKAGES, beside, self._note))
         strip(base)
         strip(root)
         storage = storage_class(self._tools["kind"].file("const_storage.go").read_text())
         wanted = kubeadm_images(self._tools["kubeadm"])
-        layouts = self._layouts(contents(self._tools, wanted, storage, base), base)
+        layouts = self._layouts(contents(self._tools, wanted, storage, base, extra), base)
         self._note("the node's file system")
         node.make_node(root, self._tools, storage, wanted["pause"])
         self._note("images into the node")

@@ -39,8 +39,8 @@ CHANGES = (
 )
 """What kind expects of a node image, as lines of a Dockerfile."""
 
-POD_SUBNET = "10.244.0.0/24"
-"""The pods' addresses: all of them on the one node."""
+POD_SUBNET = "10.244.0.0/16"
+"""The pods' addresses; each node has a part of them, its ``spec.podCIDR``."""
 
 _PROGRAM = 0o755
 _DATA = 0o644
@@ -50,6 +50,7 @@ _PLACES = {
     "usr/local/bin": ("containerd", "ctr", "containerd-shim-runc-v2", "crictl"),
     "opt/cni/bin": ("cni-bridge", "cni-host-local", "cni-loopback", "cni-portmap"),
 }
+_CNI_TEMPLATE = "etc/containerd/cni.conflist.template"
 _UNITS = ("kubelet.service", "containerd.service", "undo-mount-hacks.service")
 # Started on a real machine for its hardware and its user sessions; kind's base image has them taken out too.
 _NOT_WANTED = (
@@ -137,6 +138,7 @@ def _set_up_containerd(root: Path, ctr: Tool, pause: str) -> None:
                 f"kind's config.toml has {pattern!r} {times} times and not once", hint=f"look at {__file__}"
             )
     text += '\n[plugins."io.containerd.grpc.v1.cri".registry]\n  config_path = "/etc/containerd/certs.d"\n'
+    text += f'\n[plugins."io.containerd.grpc.v1.cri".cni]\n  conf_template = "/{_CNI_TEMPLATE}"\n'
     config.write_text(text)
     (root / "etc" / "containerd" / "certs.d").mkdir()
     spec = json.loads(run([ctr.binary(), "oci", "spec"], timeout=_SECONDS))
@@ -146,12 +148,13 @@ def _set_up_containerd(root: Path, ctr: Tool, pause: str) -> None:
 
 
 def _set_up_network(root: Path) -> None:
-    """Give the one node a bridge: kind's own network program can't be had as a module."""
-    ranges = [[{"subnet": POD_SUBNET}]]
-    address = {"type": "host-local", "ranges": ranges, "routes": [{"dst": "0.0.0.0/0"}]}
-    bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": True, "hairpinMode": True}
+    """Give the node a bridge: containerd writes its configuration when the kubelet says which addresses are the node's.
+
+    (containerd, docs/cri/config.md, "CNI Config Template".) The way to other nodes' pods is flannel's, and so is the
+    masquerade: the bridge's own would hide pods from pods of other nodes.
+    """
+    address = {"type": "host-local", "ranges": [[{"subnet": "{{.PodCIDR}}"}]], "routes": [{"dst": "0.0.0.0/0"}]}
+    bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": False, "hairpinMode": True}
     plugins = [bridge | {"ipam": address}, {"type": "portmap", "capabilities": {"portMappings": True}}]
     described = {"cniVersion": "1.0.0", "name": "gitops-sandbox", "plugins": plugins}
-    folder = root / "etc" / "cni" / "net.d"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "10-gitops-sandbox.conflist").write_text(json.dumps(described, indent=2))
+    (root / _CNI_TEMPLATE).write_text(json.dumps(described, indent=2))

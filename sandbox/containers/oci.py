@@ -12,7 +12,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -120,13 +120,17 @@ class LayerWriter:
 
     def tree(self, root: Path) -> None:
         """Add all that is in a folder, with owners and modes."""
+        self.part(root, sorted(root.iterdir()))
+
+    def part(self, root: Path, paths: Iterable[Path]) -> None:
+        """Add some of what is in a folder, with owners and modes; of folders all that is in them."""
 
         def timeless(member: tarfile.TarInfo) -> tarfile.TarInfo:
             member.mtime, member.uname, member.gname = 0, "", ""
             return member
 
-        for path in sorted(root.iterdir()):
-            self._tar.add(path, arcname=path.name, filter=timeless)
+        for path in paths:
+            self._tar.add(path, arcname=str(path.relative_to(root)), filter=timeless)
 
     def _add(
         self,

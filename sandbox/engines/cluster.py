@@ -32,7 +32,7 @@ from sandbox.core.timeline import Timeline
 from sandbox.engines import kubeconfig
 from sandbox.engines.access import Access
 from sandbox.engines.engine import Engine, LeftBehindError
-from sandbox.engines.records import Record
+from sandbox.engines.records import Record, Shape
 from sandbox.toolchain import Tool, ensure_tools
 
 __all__ = ["Cluster"]
@@ -90,6 +90,7 @@ class Cluster(Engine):
     tools = ("kubectl", "argocd", "kustomize", "crane", "act", "go", "registry", "chisel")
     # A cluster that has none of the images pulls half a gigabyte.
     up_seconds = 600.0
+    most_nodes = 1
 
     def components(self) -> list[Component]:
         """Give the parts of a sandbox in somebody's cluster."""
@@ -130,15 +131,22 @@ class Cluster(Engine):
             )
         return {"kubeconfig": files, "context": check_choice("context", context, known)}
 
+    def check_shape(self, wanted: Shape, known: Shape | None) -> None:
+        """Refuse to give a cluster a shape.
+
+        Raises:
+            UsageError: A number of nodes is asked for, or Argo CD's HA variant.
+        """
+        super().check_shape(Shape(ha=wanted.ha), known)
+        if wanted.nodes != 1:
+            raise UsageError(f"the engine {self.name} takes the cluster as it is", hint="leave --nodes out")
+
     def prepare(self, record: Record, tools: Mapping[str, Tool], timeline: Timeline) -> None:
         """Gain the foothold: the sandbox's own namespace, its service account, and Argo CD's types.
 
         Raises:
-            UsageError: A number of nodes is asked for.
             UnavailableError: The user may not do it, the namespace is somebody else's, or the cluster does not answer.
         """
-        if record.nodes != 1:
-            raise UsageError(f"the engine {self.name} takes the cluster as it is", hint="leave --nodes out")
         owner, own = Owner(record.name, record.run_id), own_namespace(record.name)
         foothold = Foothold(record.kubeconfig, record.context, owner)
         foothold.check()

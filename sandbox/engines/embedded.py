@@ -58,6 +58,7 @@ class Embedded(Engine):
         "go",
     )
     up_seconds = 120.0
+    most_nodes = 500
 
     def components(self) -> list[Component]:
         """Give the parts of an embedded sandbox."""

@@ -25,7 +25,7 @@ from sandbox.core.timeline import Timeline
 from sandbox.engines.access import Access, Account
 from sandbox.engines.diagnostics import collect
 from sandbox.engines.driver import bring_up
-from sandbox.engines.records import Record
+from sandbox.engines.records import Record, Shape
 from sandbox.engines.snapshots import Snapshots
 from sandbox.toolchain import Progress, Tool, ensure_tools
 
@@ -51,6 +51,7 @@ class Engine(ABC):
         capabilities: What a step may ask for here.
         tools: The programs that it needs, by their names in versions.toml.
         up_seconds: How long the components may take together to come up.
+        most_nodes: How many nodes a cluster may have.
     """
 
     name: ClassVar[str]
@@ -58,6 +59,7 @@ class Engine(ABC):
     capabilities: ClassVar[frozenset[str]]
     tools: ClassVar[tuple[str, ...]]
     up_seconds: ClassVar[float]
+    most_nodes: ClassVar[int]
 
     @abstractmethod
     def components(self) -> list[Component]:
@@ -70,6 +72,30 @@ class Engine(ABC):
         Raises:
             SandboxError: It can't be made; names what is missing on this machine.
         """
+
+    def check_shape(self, wanted: Shape, known: Shape | None) -> None:
+        """Refuse what a sandbox can't be here, before anything is made or changed for it.
+
+        Args:
+            wanted: What is asked for.
+            known: What the sandbox is; None where there is none yet.
+
+        Raises:
+            UsageError: It can't be; says why.
+        """
+        del known
+        if wanted.nodes > self.most_nodes:
+            raise UsageError(
+                f"a cluster of the engine {self.name} can't have {wanted.nodes} nodes",
+                why=f"1 to {self.most_nodes} are possible",
+                hint="--nodes 3",
+            )
+        if wanted.ha:
+            raise UsageError(
+                f"the engine {self.name} does not have Argo CD's HA variant",
+                why="it is made of pods that run, on nodes that can fail",
+                hint="--engine kind --ha",
+            )
 
     def fetch(self, provider: str | None, progress: Progress) -> None:
         """Fetch or make what takes long, once for all sandboxes; the long part of a first ``up``.
@@ -140,6 +166,7 @@ class Engine(ABC):
             ports=ports,
             tools=tools,
             nodes=record.nodes,
+            ha=record.ha,
             supervisor=SupervisorClient(record.folder),
             hosts=self.hosts(record),
         )

@@ -1,4 +1,4 @@
-"""The kind engine: a real cluster whose node is a container, with real pods; needs Docker."""
+"""The kind engine: a real cluster whose nodes are containers, with real pods; needs Docker."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sandbox.components import git_server
 from sandbox.components.argocd_config import ArgocdConfig
+from sandbox.components.argocd_ha import HA_NODES
 from sandbox.components.argocd_in_cluster import ArgocdInCluster, ArgocdSettings
 from sandbox.components.base import Component
 from sandbox.components.ci_runner import CiRunner
@@ -16,6 +17,7 @@ from sandbox.components.container import end_making, network_name
 from sandbox.components.kind_cluster import KindCluster, NodeRegistry, finished
 from sandbox.components.node_pods import NodePods
 from sandbox.components.pki import argocd_pki
+from sandbox.components.pod_network import PodNetwork
 from sandbox.components.registry_container import ImageMirror, RegistryContainer, RegistryReader
 from sandbox.containers.described import Owner
 from sandbox.containers.docker import Docker, connect
@@ -25,7 +27,7 @@ from sandbox.core.errors import UsageError
 from sandbox.core.files import read_json, write_json
 from sandbox.core.timeline import Timeline
 from sandbox.engines.engine import Engine
-from sandbox.engines.records import Record
+from sandbox.engines.records import Record, Shape
 from sandbox.toolchain import Progress, Tool
 
 __all__ = ["Kind"]
@@ -47,11 +49,13 @@ class Kind(Engine):
         "kubectl",
         "argocd",
         "kustomize",
+        "flannel",
         "crane",
         "act",
         "go",
     )
     up_seconds = 300.0
+    most_nodes = 5
 
     def components(self) -> list[Component]:
         """Give the parts of a sandbox on kind."""
@@ -64,6 +68,7 @@ class Kind(Engine):
             CiRunner(),
             KindCluster(),
             NodeRegistry(),
+            PodNetwork(),
             ArgocdSettings("kind-cluster"),
             ArgocdConfig(ArgocdSettings.name),
             ArgocdInCluster(),
@@ -80,19 +85,33 @@ class Kind(Engine):
             super().fetch(provider, progress)
             ensure_images(docker, progress=progress)
 
+    def check_shape(self, wanted: Shape, known: Shape | None) -> None:
+        """Refuse more nodes than a machine bears, fewer than the HA variant needs, and what a cluster can't become.
+
+        Raises:
+            UsageError: It can't be.
+        """
+        super().check_shape(Shape(wanted.nodes), known)
+        if known is not None and (wanted.nodes < known.nodes or wanted.ha != known.ha):
+            raise UsageError(
+                f"the sandbox has {_said(known)}, and can't become one of {_said(wanted)}",
+                why="workers can join it; but what runs on a node would be lost with the node, and neither variant of"
+                " Argo CD can take the other's place",
+                hint="leave --nodes and --ha out to keep it; or down first; or choose another --name",
+            )
+        if wanted.ha and wanted.nodes < HA_NODES:
+            raise UsageError(
+                f"Argo CD's HA variant can't run on {_said(Shape(wanted.nodes))}",
+                why="no two of its three redis servers, nor of its three proxies, go to one node",
+                hint=f"--ha --nodes {HA_NODES}, or --ha alone",
+            )
+
     def prepare(self, record: Record, tools: Mapping[str, Tool], timeline: Timeline) -> None:
         """Bake the images of this version set, once for all sandboxes, and make this sandbox's network.
 
         Raises:
-            UsageError: More nodes are asked for than this engine has.
             UnavailableError: Docker does not answer, or an image can't be made.
         """
-        if record.nodes != 1:
-            raise UsageError(
-                f"a cluster of the engine {self.name} can't have {record.nodes} nodes",
-                why="its pods speak through the one node's bridge",
-                hint="--nodes 1, or as many as you like with --engine embedded",
-            )
         del tools, timeline
         with connect() as docker:
             ensure_images(docker)
@@ -136,6 +155,11 @@ class Kind(Engine):
             if not finished(folder):
                 # What a killed program had asked the daemon for may come into being only now.
                 _remove_until_quiet(docker, owner, deadline)
+
+
+def _said(shape: Shape) -> str:
+    nodes = "1 node" if shape.nodes == 1 else f"{shape.nodes} nodes"
+    return f"{nodes} with Argo CD's HA variant" if shape.ha else nodes
 
 
 def _remove_until_quiet(docker: Docker, owner: Owner, deadline: Deadline) -> None:

@@ -17,10 +17,23 @@ from sandbox.core.folders import sandbox_dir, state_root
 from sandbox.core.locks import Mode, locked
 from sandbox.toolchain import version_set
 
-__all__ = ["Record", "exclusive", "known_names", "lock_of"]
+__all__ = ["Record", "Shape", "exclusive", "known_names", "lock_of"]
 
 _FILE = "sandbox.json"
 _FORMAT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a sandbox's cluster is like.
+
+    Attributes:
+        nodes: How many nodes it has.
+        ha: Whether Argo CD runs in its HA variant.
+    """
+
+    nodes: int = 1
+    ha: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,7 @@ class Record:
         ready: Whether an ``up`` has completed.
         context: The context of the cluster that it lives in; empty where it has one of its own.
         kubeconfig: Where that context stands; several files are joined as KUBECONFIG joins them.
+        ha: Whether Argo CD runs in its HA variant.
     """
 
     name: str
@@ -48,6 +62,12 @@ class Record:
     ready: bool = False
     context: str = ""
     kubeconfig: str = ""
+    ha: bool = False
+
+    @property
+    def shape(self) -> Shape:
+        """What its cluster is like."""
+        return Shape(self.nodes, self.ha)
 
     @property
     def folder(self) -> Path:
@@ -55,17 +75,17 @@ class Record:
         return sandbox_dir(self.name)
 
     @classmethod
-    def new(cls, name: str, engine: str, nodes: int, **place: str) -> Self:
+    def new(cls, name: str, engine: str, nodes: int, **more: str | bool) -> Self:
         """Describe a sandbox that does not exist yet, and make its folder.
 
         Args:
             name: Its name.
             engine: Which engine it is to live on.
             nodes: How many nodes its cluster is to have.
-            **place: The fields that say in which cluster it is to live.
+            **more: Other fields, such as those that say in which cluster it is to live.
         """
         record = cls(name, engine, secrets.token_hex(8), nodes, time.time(), version_set())
-        record = replace(record, **place)  # type: ignore[arg-type]  # all of them are text
+        record = replace(record, **more)  # type: ignore[arg-type]  # what is read of it is checked
         make_private_dir(record.folder)
         record.save()
         return record
@@ -104,6 +124,7 @@ class Record:
             "ready": bool,
             "context": str,
             "kubeconfig": str,
+            "ha": bool,
         }
         for field, kind in kinds.items():
             if not isinstance(getattr(self, field), kind):
@@ -115,9 +136,9 @@ class Record:
         """Write the record."""
         write_json(self.folder / _FILE, {"format": _FORMAT, **asdict(self)})
 
-    def with_nodes(self, nodes: int | None) -> Record:
-        """Ask for another number of nodes, which is kept once ``up`` has completed; None keeps what there is."""
-        return self if nodes is None or nodes == self.nodes else replace(self, nodes=nodes)
+    def with_shape(self, shape: Shape) -> Record:
+        """Ask for another shape, which is kept once ``up`` has completed."""
+        return self if shape == self.shape else replace(self, nodes=shape.nodes, ha=shape.ha)
 
     def completed(self) -> Record:
         """Note that ``up`` has completed."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sandbox.components.argocd_ha import HA_NODES
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UsageError
 from sandbox.core.files import make_private_dir, remove_tree
@@ -22,7 +23,7 @@ from sandbox.engines.cluster import Cluster
 from sandbox.engines.embedded import Embedded
 from sandbox.engines.engine import Engine, LeftBehindError
 from sandbox.engines.kind import Kind
-from sandbox.engines.records import Record, exclusive, known_names, lock_of
+from sandbox.engines.records import Record, Shape, exclusive, known_names, lock_of
 from sandbox.servers.repositories import list_repositories
 from sandbox.toolchain import ensure_tools, version_set
 
@@ -65,11 +66,12 @@ class UpOptions:
 
     Attributes:
         engine: Where the sandbox lives; None where it lives already, ``DEFAULT_ENGINE`` for a new one.
-        nodes: How many nodes its cluster has; None keeps what it has, 1 for a new one.
+        nodes: How many nodes its cluster has; None keeps what it has, and for a new one is 1, or what HA needs.
         provider: The only source of tools to use; all in turn when None.
         merge_kubeconfig: Whether the user's own kubeconfig gets the sandbox's context. One that has it once is
             kept up to date, and loses it with ``down``.
         context: The context of the user's kubeconfig whose cluster a sandbox lives in; None for one of its own.
+        ha: Whether Argo CD runs in its HA variant; False keeps what the sandbox has.
     """
 
     engine: str | None = None
@@ -77,10 +79,18 @@ class UpOptions:
     provider: str | None = None
     merge_kubeconfig: bool = False
     context: str | None = None
+    ha: bool = False
 
     @classmethod
-    def parsed(
-        cls, engine: str, nodes: int, provider: str, *, merge_kubeconfig: bool = False, context: str = ""
+    def parsed(  # one for each flag
+        cls,
+        engine: str,
+        nodes: int,
+        provider: str,
+        *,
+        merge_kubeconfig: bool = False,
+        context: str = "",
+        ha: bool = False,
     ) -> UpOptions:
         """Read the command line's values, where nothing is 0 or the empty text.
 
@@ -93,14 +103,19 @@ class UpOptions:
             raise UsageError(
                 f"a cluster can't have {nodes} nodes", why=f"1 to {_MOST_NODES} are possible", hint="--nodes 3"
             )
-        return cls(engine or None, nodes or None, provider or None, merge_kubeconfig, context or None)
+        return cls(engine or None, nodes or None, provider or None, merge_kubeconfig, context or None, ha)
+
+    def shape(self, record: Record | None) -> Shape:
+        """Give the shape that is asked for: what is left out is as the sandbox has it."""
+        known = record.shape if record else Shape(HA_NODES if self.ha else 1)
+        return Shape(self.nodes or known.nodes, self.ha or known.ha)
 
 
 def engine_for(name: str, options: UpOptions) -> Engine:
     """Give the engine on which ``up`` would bring a sandbox up: the one that it has, else the one asked for.
 
     Raises:
-        UsageError: The name or the engine can't be, or the sandbox lives on another engine.
+        UsageError: The name, the engine or the shape can't be, or the sandbox lives on another engine.
     """
     check_sandbox_name(name)
     if options.engine:
@@ -109,6 +124,7 @@ def engine_for(name: str, options: UpOptions) -> Engine:
     if record is None:
         engine = ENGINES[options.engine or DEFAULT_ENGINE]
         engine.place(options.context)
+        engine.check_shape(options.shape(None), None)
         return engine
     _check_stays(record, options)
     return _engine_of(record)
@@ -126,6 +142,7 @@ def _check_stays(record: Record, options: UpOptions) -> None:
             f"sandbox {record.name} lives in {where}",
             hint=f"down --name {record.name} first, or choose another name",
         )
+    _engine_of(record).check_shape(options.shape(record), record.shape if record.ready else None)
 
 
 def up(
@@ -149,7 +166,9 @@ def up(
     if options.merge_kubeconfig:
         kubeconfig.check_mergeable(name, sandbox_dir(name))
     with exclusive(name, seconds=_WAIT_SECONDS, on_wait=on_wait):
-        record = Record.load(name) or Record.new(name, wanted.name, options.nodes or 1, **wanted.place(options.context))
+        new = options.shape(None)
+        place = wanted.place(options.context)
+        record = Record.load(name) or Record.new(name, wanted.name, new.nodes, ha=new.ha, **place)
         # Another `up` may have made it while this one waited.
         _check_stays(record, options)
         if record.versions != version_set():
@@ -158,7 +177,7 @@ def up(
                 why="its data can't be carried over",
                 hint=f"down --name {name}, then up again",
             )
-        record = record.with_nodes(options.nodes)
+        record = record.with_shape(options.shape(record))
         engine = _engine_of(record)
         try:
             way = engine.bring(record, ensure_tools(engine.tools, provider=options.provider), timeline)

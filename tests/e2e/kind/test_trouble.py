@@ -214,12 +214,14 @@ def test_while_docker_is_away_status_says_so_and_down_keeps_what_it_can_not_take
     assert up(user)["state"] == "up"
 
 
-def test_more_nodes_than_one_are_refused_in_a_sentence_and_change_nothing(user: User, standing: dict[str, Any]) -> None:
-    refused = user.run("up", "--engine", "kind", "--name", NAME, "--nodes", "3", "--json")
+def test_more_nodes_than_are_possible_are_refused_in_a_sentence_and_change_nothing(
+    user: User, standing: dict[str, Any]
+) -> None:
+    refused = user.run("up", "--engine", "kind", "--name", NAME, "--nodes", "6", "--json")
     assert refused.code == 2, refused
-    assert "3 nodes" in refused.data()["error"]["what"]
-    new = user.run("up", "--engine", "kind", "--name", "t1-three", "--nodes", "3")
+    assert "6 nodes" in refused.data()["error"]["what"]
+    new = user.run("up", "--engine", "kind", "--name", "t1-six", "--nodes", "6")
     assert new.code == 2, new
-    assert held("t1-three") == []
-    assert not (user.folder / "t1-three").exists()
+    assert held("t1-six") == []
+    assert not (user.folder / "t1-six").exists()
     assert ids(up(user)) == ids(standing)

@@ -9,18 +9,23 @@ import pytest
 import yaml
 
 from sandbox.components.argocd_config import static_manifests
+from sandbox.components.argocd_ha import HA
 from sandbox.components.base import Context
 from sandbox.components.kwok import Kwok
+from sandbox.components.overlay import rendered
 from sandbox.components.pki import ARGOCD_ACCOUNTS, Pki
+from sandbox.containers.node import POD_SUBNET
 from sandbox.core.commands import CommandError
 from sandbox.core.supervision import SupervisorClient
 from sandbox.gitops.manifests import render
 from sandbox.toolchain import ensure_tools
 
+WORKLOADS = ("Deployment", "StatefulSet")
+
 
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
-    tools = ensure_tools(("kwok", "argocd", "kustomize"))
+    tools = ensure_tools(("kwok", "argocd", "kustomize", "flannel"))
     return Context("box", "unit", tmp_path, {"apiserver": 20001}, tools, 1, SupervisorClient(tmp_path))
 
 
@@ -78,3 +83,40 @@ def test_an_overlay_is_rendered_and_one_that_is_wrong_is_told_in_kustomizes_word
     with pytest.raises(CommandError, match="kustomize") as caught:
         render(kustomize, overlay)
     assert "none.yaml" in caught.value.why
+
+
+def test_no_script_of_the_ha_variant_shows_a_password_in_an_argument(context: Context) -> None:
+    scripts = {
+        name: text
+        for item in static_manifests(context.tools["argocd"], variant=HA)
+        if item["kind"] == "ConfigMap" and item["metadata"]["name"].startswith("argocd-redis-ha")
+        for name, text in item["data"].items()
+    }
+    assert {"init.sh", "fix-split-brain.sh", "redis_readiness.sh", "trigger-failover-if-master.sh"} <= set(scripts)
+    assert [name for name, text in scripts.items() if "--no-auth-warning" in text] == []
+    assert sum(text.count("REDISCLI_AUTH=") for text in scripts.values()) > 10
+
+
+def test_the_ha_variant_keeps_the_official_replicas_and_needs_no_secret_made_in_the_cluster(context: Context) -> None:
+    manifests = rendered(context, "argocd/ha", context.tools["argocd"].file(HA))
+    workloads = {item["metadata"]["name"]: item["spec"] for item in manifests if item["kind"] in WORKLOADS}
+    assert {name: spec.get("replicas", 1) for name, spec in workloads.items()} == {
+        "argocd-application-controller": 1,
+        "argocd-applicationset-controller": 1,
+        "argocd-notifications-controller": 1,
+        "argocd-redis-ha-haproxy": 3,
+        "argocd-redis-ha-server": 3,
+        "argocd-repo-server": 2,
+        "argocd-server": 2,
+    }
+    first = [each["name"] for each in workloads["argocd-redis-ha-haproxy"]["template"]["spec"]["initContainers"]]
+    assert first == ["config-init"]
+
+
+def test_flannel_makes_plain_routes_in_the_subnet_of_the_nodes_and_installs_nothing_on_them(context: Context) -> None:
+    manifests = rendered(context, "flannel", context.tools["flannel"].file("kube-flannel.yml"))
+    (settings,) = [item for item in manifests if item["kind"] == "ConfigMap"]
+    network = json.loads(settings["data"]["net-conf.json"])
+    assert network == {"Network": POD_SUBNET, "Backend": {"Type": "host-gw"}}
+    (daemon_set,) = [item for item in manifests if item["kind"] == "DaemonSet"]
+    assert "initContainers" not in daemon_set["spec"]["template"]["spec"]

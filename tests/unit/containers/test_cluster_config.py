@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from sandbox.containers.cluster_config import Mount, PortMapping, cluster_config
@@ -33,7 +34,25 @@ def test_what_the_host_needs_reaches_the_kubelet() -> None:
     }
 
 
-def test_the_node_can_only_read_what_it_is_given() -> None:
-    node = cluster_config(ORDINARY, api_port=1, mounts=[Mount("/a", "/b")], labels={"x": "y"})["nodes"][0]
-    assert node["extraMounts"] == [{"hostPath": "/a", "containerPath": "/b", "readOnly": True}]
-    assert node["labels"] == {"x": "y"}
+def test_every_node_can_only_read_what_it_is_given() -> None:
+    nodes = cluster_config(ORDINARY, api_port=1, mounts=[Mount("/a", "/b")], labels={"x": "y"}, workers=1)["nodes"]
+    for node in nodes:
+        assert node["extraMounts"] == [{"hostPath": "/a", "containerPath": "/b", "readOnly": True}]
+        assert node["labels"] == {"x": "y"}
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_there_is_one_control_plane_and_as_many_workers_as_asked_for(workers: int) -> None:
+    nodes = cluster_config(ORDINARY, api_port=1, workers=workers)["nodes"]
+    assert [node["role"] for node in nodes] == ["control-plane", *["worker"] * workers]
+
+
+def test_ports_of_this_machine_lead_to_the_control_plane_alone() -> None:
+    control_plane, worker = cluster_config(ORDINARY, api_port=1, ports=[PortMapping(1, 2)], workers=1)["nodes"]
+    assert "extraPortMappings" in control_plane
+    assert "extraPortMappings" not in worker
+
+
+def test_a_control_plane_beside_workers_takes_pods_too() -> None:
+    (patch,) = cluster_config(ORDINARY, api_port=1, workers=2)["nodes"][0]["kubeadmConfigPatches"]
+    assert yaml.safe_load(patch)["nodeRegistration"] == {"taints": []}

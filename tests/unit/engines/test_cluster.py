@@ -10,7 +10,7 @@ from sandbox.core.timeline import Timeline
 from sandbox.engines import kubeconfig
 from sandbox.engines.cluster import Cluster
 from sandbox.engines.engine import LeftBehindError
-from sandbox.engines.records import Record
+from sandbox.engines.records import Record, Shape
 from sandbox.engines.sandboxes import ENGINES, UpOptions, down, up
 
 # Nobody listens on the discard port.
@@ -84,9 +84,10 @@ def test_a_sandbox_stays_in_its_cluster(state: Path) -> None:
 
 
 def test_more_nodes_can_not_be_asked_of_a_cluster_that_is_there() -> None:
-    record = Record("box", "cluster", "unit", 3, 0.0, "versions", context="team", kubeconfig="k")
     with pytest.raises(UsageError, match="takes the cluster as it is"):
-        Cluster().prepare(record, {}, Timeline())
+        Cluster().check_shape(Shape(3), None)
+    with pytest.raises(UsageError, match="does not have Argo CD's HA variant"):
+        Cluster().check_shape(Shape(3, ha=True), None)
 
 
 def test_a_cluster_that_does_not_answer_is_told_and_nothing_is_noted(state: Path, mine: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sandbox.core.errors import DeadlineError, UsageError
-from sandbox.engines.records import Record, exclusive, known_names, lock_of
+from sandbox.engines.records import Record, Shape, exclusive, known_names, lock_of
 
 
 def nothing() -> None:
@@ -32,9 +32,8 @@ def test_a_record_is_found_as_it_was_written(state: Path) -> None:
 
 def test_what_changes_is_kept(state: Path) -> None:
     record = Record.new("box", "embedded", 3)
-    assert record.with_nodes(None) is record
-    assert record.with_nodes(3) is record
-    changed = record.with_nodes(5).completed()
+    assert record.with_shape(record.shape) is record
+    changed = record.with_shape(Shape(5)).completed()
     assert changed == dataclasses.replace(record, nodes=5, ready=True)
     assert Record.load("box") == changed
     assert state.is_dir()
@@ -60,6 +59,7 @@ def test_a_sandbox_that_is_not_there_has_no_record() -> None:
         {"run_id": None},
         {"nodes": "three"},
         {"ready": "no"},
+        {"ha": "yes"},
         {"name": "other"},
         {"name": "../../other"},
     ],

@@ -9,7 +9,7 @@ import pytest
 from sandbox.core.errors import UsageError
 from sandbox.core.ports import lease_ports
 from sandbox.core.timeline import Timeline
-from sandbox.engines.records import Record, exclusive
+from sandbox.engines.records import Record, Shape, exclusive
 from sandbox.engines.sandboxes import UpOptions, access, down, down_all, status, up
 
 BAD_NAMES = ["", "..", "a/b", "a b", "-a", "A", "../a"]
@@ -112,3 +112,45 @@ def test_down_follows_no_link_out_of_the_state_folder(state: Path, tmp_path: Pat
     (state / "box" / "link").symlink_to(tmp_path / "precious")
     assert down("box")
     assert (tmp_path / "precious" / "file").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (UpOptions("kind", 6), "engine kind can't have 6 nodes"),
+        (UpOptions("embedded", ha=True), "engine embedded does not have Argo CD's HA variant"),
+        (UpOptions("kind", 2, ha=True), "HA variant can't run on 2 nodes"),
+    ],
+)
+def test_a_cluster_that_can_not_be_is_refused_before_anything_is_made(
+    state: Path, options: UpOptions, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said) as caught:
+        up("box", options, Timeline())
+    assert caught.value.why
+    assert caught.value.hint
+    assert not (state / "box").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (UpOptions(nodes=1), "has 2 nodes, and can't become one of 1 node"),
+        (UpOptions(ha=True), "has 2 nodes, and can't become one of 2 nodes with Argo CD's HA variant"),
+    ],
+)
+def test_a_real_cluster_is_not_made_another_one(state: Path, options: UpOptions, said: str) -> None:
+    record = Record("box", "kind", "unit", 2, 0.0, "versions", ready=True)
+    (state / "box").mkdir(parents=True)
+    record.save()
+    with pytest.raises(UsageError, match=said):
+        up("box", options, Timeline())
+    assert Record.load("box") == record
+
+
+def test_what_is_left_out_is_as_the_sandbox_has_it_and_ha_brings_its_nodes() -> None:
+    record = Record("box", "kind", "unit", 4, 0.0, "versions", ready=True, ha=True)
+    assert UpOptions().shape(record) == Shape(4, ha=True)
+    assert UpOptions().shape(None) == Shape(1)
+    assert UpOptions(ha=True).shape(None) == Shape(3, ha=True)
+    assert UpOptions(nodes=5, ha=True).shape(None) == Shape(5, ha=True)

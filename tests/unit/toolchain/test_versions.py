@@ -35,7 +35,7 @@ def test_every_part_of_the_engines_is_locked() -> None:
     wanted |= {"kube-apiserver", "kube-controller-manager", "kube-scheduler"}
     wanted |= {"kind", "kubelet", "kubeadm", "kube-proxy", "containerd", "ctr", "containerd-shim-runc-v2", "crictl"}
     wanted |= {"cni-bridge", "cni-loopback", "cni-host-local", "cni-portmap", "coredns", "local-path-provisioner"}
-    wanted |= {"argocd-in-pods", "helm", "chisel"}
+    wanted |= {"argocd-in-pods", "flannel", "helm", "chisel"}
     assert {tool.name for tool in TOOLS} == wanted
 
 
