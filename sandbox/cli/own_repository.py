@@ -21,13 +21,14 @@ from sandbox.core.errors import DeadlineError, SandboxError, UsageError
 from sandbox.core.folders import state_root
 from sandbox.engines import sandboxes
 from sandbox.engines.access import Access
+from sandbox.engines.engine import WHOLE_CLUSTER
 from sandbox.gitops.own.copying import check_repository
 from sandbox.gitops.own.reporting import report_of
 from sandbox.gitops.own.repository import Checked, OwnRepository, Wishes
 from sandbox.report.checked import checked_tables
 from sandbox.report.writing import ReportFiles, written
 
-__all__ = ["Owning", "check", "look_at"]
+__all__ = ["Owning", "check", "demand_whole_cluster", "look_at"]
 
 # Beside the sandboxes, since that of a check goes with it.
 _REPORTS = ".reports"
@@ -82,6 +83,7 @@ def check(_: Context, path: str, *, bringing: Bringing, owning: Owning, keep: bo
             f"there is a sandbox {name} already, and a check makes one of its own",
             hint=f"up --repo {path} --name {name}",
         )
+    demand_whole_cluster(name, bringing.options())
     began = time.monotonic()
     try:
         access, _timeline = bring_up(output, name, bringing.options())
@@ -94,6 +96,21 @@ def check(_: Context, path: str, *, bringing: Bringing, owning: Owning, keep: bo
     finally:
         if not keep:
             sandboxes.down(name)
+
+
+def demand_whole_cluster(name: str, options: sandboxes.UpOptions) -> None:
+    """Refuse a sandbox that may not make whatever a repository of somebody's own says.
+
+    Raises:
+        UsageError: It may work in namespaces of its own only.
+    """
+    engine = sandboxes.engine_for(name, options)
+    if WHOLE_CLUSTER not in engine.capabilities:
+        raise UsageError(
+            f"a repository of your own can't be deployed by the engine {engine.name}",
+            why="it may say any namespace and any kind, and a sandbox there may work in namespaces of its own only",
+            hint="--engine kind, or leave --engine and --context out",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from sandbox.cli.flags import DEFAULT_NAME, Bringing
 from sandbox.cli.output import Output
-from sandbox.cli.own_repository import Owning, look_at
+from sandbox.cli.own_repository import Owning, demand_whole_cluster, look_at
 from sandbox.cli.session import bring_up, start_again, waiting
 from sandbox.cli.verb import verb
 from sandbox.engines import sandboxes
@@ -31,6 +31,7 @@ def up(_: Context, *, bringing: Bringing, owning: Owning, repo: str = "", json: 
     wishes = owning.wishes()
     if repo:
         check_repository(repo)
+        demand_whole_cluster(bringing.name, bringing.options())
     access, _timeline = bring_up(output, bringing.name, bringing.options())
     looked = look_at(output, access, repo, wishes, owning, access.folder / REPORTS) if repo else None
     found = sandboxes.status(bringing.name)

@@ -7,7 +7,7 @@ Argo CD's types, and to bind the service account by which everything else is don
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from sandbox.components.rights import (
     missing,
     role,
     role_binding,
+    summary,
 )
 from sandbox.containers.described import Owner
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
@@ -38,8 +39,11 @@ ACCOUNT = "gitops-sandbox"
 PREPARED_LABEL = "dev.gitops-sandbox.prepared-for"
 """On a namespace that an administrator has made for the sandbox of this name."""
 
-NATIVE = ("default", "kube-root-ca.crt", "builder", "deployer", "openshift-service-ca.crt")
-"""What a namespace has by itself, on one kind of cluster or another."""
+NATIVE = {
+    "ConfigMap": ("kube-root-ca.crt", "openshift-service-ca.crt"),
+    "ServiceAccount": ("default", "builder", "deployer"),
+}
+"""What a namespace has by itself, on one kind of cluster or another: the names by kind."""
 
 _TOKEN = "gitops-sandbox-token"  # noqa: S105  # the name of the Secret, not the secret
 _FORBIDDEN = 403
@@ -80,21 +84,20 @@ class Foothold:
             UnavailableError: A permission is lacking, which is named, or a namespace is somebody else's.
         """
         own = own_namespace(self.owner.name)
+        types = () if self.has_types() else TYPE_RULES
         if self.look(own) == "prepared":
-            lacking = [f"{each} in namespace {own}" for each in missing(self.api, OWN_RULES, own)]
+            self._refuse(OWN_RULES, own)
+            self._refuse(types)
         else:
-            rules = (*NAMESPACE_RULES, *OWN_RULES, *TENANT_RULES)
-            lacking = [f"{each} in the whole cluster" for each in missing(self.api, rules)]
-        if not self.has_types():
-            lacking += [f"{each} in the whole cluster" for each in missing(self.api, TYPE_RULES)]
-        self._refuse(lacking)
+            self._refuse((*NAMESPACE_RULES, *types, *OWN_RULES, *TENANT_RULES))
 
-    def _refuse(self, lacking: Sequence[str]) -> None:
-        if lacking:
-            more = f"; and {len(lacking) - _SHOWN} more" if len(lacking) > _SHOWN else ""
+    def _refuse(self, rules: Iterable[Rule], namespace: str = "") -> None:
+        """Refuse what the user may not do, in a namespace or in all of them."""
+        if lacking := missing(self.api, rules, namespace):
+            place = f"in namespace {namespace}" if namespace else "in the whole cluster"
             raise UnavailableError(
                 f"{self.who()} may not do what the sandbox needs in the cluster of context {self.context}",
-                why=f"not allowed: {'; '.join(lacking[:_SHOWN])}{more}",
+                why=f"not allowed {place}: {summary(lacking)}",
                 hint=f"what an administrator must grant: ./inv role --name {self.owner.name} --context {self.context}",
             )
 
@@ -144,11 +147,11 @@ class Foothold:
         rules, labels = tuple(rules), self.owner.labels
         state = self.look(name)
         if state == "absent":
-            self._refuse([f"{each} in the whole cluster" for each in missing(self.api, NAMESPACE_RULES)])
+            self._refuse(NAMESPACE_RULES)
             manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
             self.api.create(manifest)
         if state == "prepared":
-            self._refuse([f"{each} in namespace {name}" for each in missing(self.api, rules, name)])
+            self._refuse(rules, name)
             if self.api.get("rbac.authorization.k8s.io/v1", "RoleBinding", ACCOUNT, name) is None:
                 self._check_empty(name)
         else:
@@ -162,7 +165,7 @@ class Foothold:
             others = [
                 item["metadata"]["name"]
                 for item in self.api.list(api_version, kind, name)
-                if item["metadata"]["name"] not in NATIVE
+                if item["metadata"]["name"] not in NATIVE.get(kind, ())
             ]
             if others:
                 raise UnavailableError(

@@ -58,7 +58,7 @@ def empty(api: KubeApi, namespace: str, kinds: Iterable[tuple[str, str]], stays:
     """
     for api_version, kind in kinds:
         try:
-            api.delete_all(api_version, kind, namespace, labels=f"!{stays}", names=NATIVE)
+            api.delete_all(api_version, kind, namespace, labels=f"!{stays}", names=NATIVE.get(kind, ()))
         except KubeError as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -74,7 +74,8 @@ def left_in(api: KubeApi, namespace: str, kinds: Iterable[tuple[str, str]], stay
             if error.status != _NOT_FOUND:
                 raise
             continue
-        found += [f"{kind} {each['metadata']['name']}" for each in items if each["metadata"]["name"] not in NATIVE]
+        names = [str(each["metadata"]["name"]) for each in items]
+        found += [f"{kind} {name}" for name in names if name not in NATIVE.get(kind, ())]
     return found
 
 

@@ -17,10 +17,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from kubernetes.client import Configuration
 from kubernetes.client.exceptions import ApiException
-from kubernetes.config import ConfigException, list_kube_config_contexts, new_client_from_config
+from kubernetes.config import ConfigException, new_client_from_config
 from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
@@ -28,7 +27,7 @@ from sandbox.components.resources import AGGREGATED, Resource, described
 from sandbox.components.streams import Ending
 from sandbox.core.errors import SandboxError, UnavailableError
 
-__all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "Watch", "context_names", "quantity"]
+__all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "Watch", "quantity"]
 
 FIELD_MANAGER = "gitops-sandbox"
 _SECONDS = 20.0
@@ -85,19 +84,6 @@ class Endpoint:
     server_name: str
     proxy: str
     verified: bool
-
-
-def context_names(kubeconfig: Path | str) -> list[str]:
-    """Name the contexts of a kubeconfig, or of several that are joined as KUBECONFIG joins them.
-
-    Raises:
-        UnavailableError: It is missing, or no kubeconfig.
-    """
-    try:
-        contexts, _current = list_kube_config_contexts(str(kubeconfig))
-    except (ConfigException, yaml.YAMLError, OSError) as error:
-        raise UnavailableError(f"{kubeconfig} is no kubeconfig", why=str(error)) from error
-    return sorted(str(context["name"]) for context in contexts)
 
 
 class KubeApi:

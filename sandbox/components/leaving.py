@@ -21,6 +21,7 @@ _GRANTING = (
     ("rbac.authorization.k8s.io/v1", "RoleBinding"),
     ("rbac.authorization.k8s.io/v1", "Role"),
 )
+_RUNNING = (("apps/v1", "Deployment"), ("apps/v1", "StatefulSet"), ("apps/v1", "ReplicaSet"), ("v1", "Pod"))
 _FORBIDDEN, _NOT_FOUND = 403, 404
 
 
@@ -44,6 +45,8 @@ def leave(foothold: Foothold, namespaces: Sequence[str], deadline: Deadline) -> 
             _release_finalizers(api, name)
     for name, state in states.items():
         if state == "made":
+            # Its own deletion would sit out the grace of each pod.
+            empty(api, name, _RUNNING, PREPARED_LABEL)
             api.delete("v1", "Namespace", name)
         elif state == "prepared":
             empty(api, name, _kinds(foothold, name), PREPARED_LABEL)

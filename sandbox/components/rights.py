@@ -26,6 +26,7 @@ __all__ = [
     "missing",
     "role",
     "role_binding",
+    "summary",
 ]
 
 _READ = ("get", "list", "watch")
@@ -33,6 +34,7 @@ _ALL = (*_READ, "create", "update", "patch", "delete", "deletecollection")
 _RBAC = "rbac.authorization.k8s.io"
 _ARGOCD = ("applications", "applicationsets", "appprojects")
 _AT_ONCE = 8
+_SHOWN = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +52,6 @@ class Permission:
     group: str
     resource: str
     name: str = ""
-
-    def __str__(self) -> str:
-        """Give it as ``kubectl auth can-i`` takes it."""
-        place, _, sub = self.resource.partition("/")
-        full = f"{place}.{self.group}" if self.group else place
-        return f"{self.verb} {full}" + (f"/{sub}" if sub else "") + (f" {self.name}" if self.name else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +217,16 @@ def missing(api: KubeApi, rules: Iterable[Rule], namespace: str = "") -> list[Pe
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         allowed = list(pool.map(lambda permission: _may(api, permission, namespace), wanted))
     return [permission for permission, may in zip(wanted, allowed, strict=True) if not may]
+
+
+def summary(lacking: Iterable[Permission]) -> str:
+    """Say permissions shortly: each resource with its verbs, the first few."""
+    by_resource: dict[str, list[str]] = {}
+    for permission in lacking:
+        place = f"{permission.resource}.{permission.group}" if permission.group else permission.resource
+        by_resource.setdefault(place, []).append(permission.verb)
+    said = [f"{place} ({', '.join(verbs)})" for place, verbs in by_resource.items()]
+    return "; ".join(said[:_SHOWN]) + (f"; and {len(said) - _SHOWN} more" if len(said) > _SHOWN else "")
 
 
 def _may(api: KubeApi, permission: Permission, namespace: str) -> bool:

@@ -15,7 +15,7 @@ from sandbox.components.foothold import Foothold, own_namespace
 from sandbox.components.git_relay import DOOR_PORT, GitRelay, GitTunnel, git_inside
 from sandbox.components.git_server import GitServer
 from sandbox.components.given_namespaces import PULL_SECRET, GivenNamespaces, note, noted
-from sandbox.components.kube import KubeApi, context_names
+from sandbox.components.kube import KubeApi
 from sandbox.components.leaving import leave
 from sandbox.components.node_pull import NodePull
 from sandbox.components.pki import argocd_pki
@@ -25,7 +25,7 @@ from sandbox.components.registry_in_cluster import PUSH_PORT, RegistryInCluster,
 from sandbox.components.rights import OWN_RULES
 from sandbox.containers.described import Owner
 from sandbox.core.conditions import Deadline, Observation
-from sandbox.core.errors import SandboxError, UnavailableError, UsageError
+from sandbox.core.errors import SandboxError, UsageError
 from sandbox.core.files import read_json, write_json
 from sandbox.core.names import check_choice
 from sandbox.core.timeline import Timeline
@@ -116,18 +116,14 @@ class Cluster(Engine):
         Raises:
             UsageError: No context is named, or there is none of that name.
         """
-        files = kubeconfig.users_files()
-        try:
-            known = context_names(files)
-        except UnavailableError as error:
-            raise UsageError(
-                "there is no context to choose from", why=f"{error.what}: {error.why}", hint="set KUBECONFIG"
-            ) from error
+        files, known = kubeconfig.users_files(), kubeconfig.users_contexts()
+        if not known:
+            raise UsageError("there is no context to choose from", why=f"{files} has none", hint="set KUBECONFIG")
         if context is None:
             raise UsageError(
                 f"the engine {self.name} needs the name of a context",
                 why="the current context may be anything, so it is never taken",
-                hint=f"--context NAME, one of: {', '.join(known) or 'there is none'}",
+                hint=f"--context NAME, one of: {', '.join(known)}",
             )
         return {"kubeconfig": files, "context": check_choice("context", context, known)}
 

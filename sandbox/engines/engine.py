@@ -29,9 +29,10 @@ from sandbox.engines.records import Record, Shape
 from sandbox.engines.snapshots import Snapshots
 from sandbox.toolchain import Progress, Tool, ensure_tools
 
-__all__ = ["SNAPSHOTS", "Engine", "LeftBehindError", "ports_of", "supervised"]
+__all__ = ["SNAPSHOTS", "WHOLE_CLUSTER", "Engine", "LeftBehindError", "ports_of", "supervised"]
 
 SNAPSHOTS = "snapshots"
+WHOLE_CLUSTER = "whole-cluster"
 """The capability of an engine whose sandboxes can be put back to an earlier moment."""
 
 _PEOPLES_TOOLS = ("kubectl", "argocd", "kustomize", "crane")

@@ -21,7 +21,17 @@ from sandbox.core.errors import UsageError
 from sandbox.core.files import make_private_dir, read_json, write_file, write_json, writing_errors
 from sandbox.core.folders import home, state_root
 
-__all__ = ["Merged", "check_mergeable", "context_name", "merge", "merged", "unmerge", "users_file", "users_files"]
+__all__ = [
+    "Merged",
+    "check_mergeable",
+    "context_name",
+    "merge",
+    "merged",
+    "unmerge",
+    "users_contexts",
+    "users_file",
+    "users_files",
+]
 
 _LISTS = ("clusters", "users", "contexts")
 _EXTENSION = "dev.gitops-sandbox"
@@ -74,6 +84,16 @@ def users_files() -> str:
     named = [part for part in os.environ.get("KUBECONFIG", "").split(os.pathsep) if part]
     paths = [Path(part) for part in named] or [home() / ".kube" / "config"]
     return os.pathsep.join(str(path.absolute()) for path in paths)
+
+
+def users_contexts() -> list[str]:
+    """Name the contexts that the user has.
+
+    Raises:
+        UsageError: A file is damaged.
+    """
+    found = [_read(Path(part)) for part in users_files().split(os.pathsep)]
+    return sorted({str(context["name"]) for config in found for context in config["contexts"]})
 
 
 def merge(sandbox: str, folder: Path) -> Merged:

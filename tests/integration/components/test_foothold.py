@@ -13,8 +13,8 @@ import yaml
 from sandbox.components.argocd_config import static_manifests
 from sandbox.components.argocd_in_namespace import bring_types
 from sandbox.components.base import Context
-from sandbox.components.foothold import ACCOUNT, PREPARED_LABEL, Foothold, own_namespace
-from sandbox.components.kube import KubeApi, KubeError, context_names
+from sandbox.components.foothold import ACCOUNT, NATIVE, PREPARED_LABEL, Foothold, own_namespace
+from sandbox.components.kube import KubeApi, KubeError
 from sandbox.components.leaving import leave
 from sandbox.components.rights import OWN_RULES, TENANT_RULES, Rule, missing
 from sandbox.containers.described import Owner
@@ -51,7 +51,7 @@ def kubeconfig(cluster: Context) -> Path:
 
 @pytest.fixture
 def strong(kubeconfig: Path, owner: Owner) -> Foothold:
-    (context,) = context_names(kubeconfig)
+    context = yaml.safe_load(kubeconfig.read_text())["contexts"][0]["name"]
     return Foothold(str(kubeconfig), context, owner)
 
 
@@ -96,7 +96,7 @@ def config_map(namespace: str, name: str = "one") -> dict[str, Any]:
 def test_who_may_do_nothing_is_refused_with_the_permissions_that_are_lacking(weak: Foothold) -> None:
     with pytest.raises(UnavailableError) as refused:
         weak.check()
-    assert "get namespaces in the whole cluster" in refused.value.why
+    assert "in the whole cluster: namespaces (get, create, patch, delete)" in refused.value.why
     assert f"./inv role --name {weak.owner.name}" in refused.value.hint
 
 
@@ -118,7 +118,8 @@ def test_one_lacking_permission_is_named(prepared: Foothold, admin: KubeApi) -> 
     admin.merge("rbac.authorization.k8s.io/v1", "Role", ACCOUNT, own, {"rules": rules})
     with pytest.raises(UnavailableError) as refused:
         prepared.check()
-    assert f"create pods/portforward in namespace {own}" in refused.value.why
+    assert f"not allowed in namespace {own}:" in refused.value.why
+    assert "pods/portforward (get, create)" in refused.value.why
 
 
 def test_a_namespace_of_somebody_else_is_refused_and_left_as_it_is(strong: Foothold, admin: KubeApi) -> None:
@@ -206,6 +207,8 @@ def test_leaving_takes_what_the_sandbox_made_and_nothing_else(
     application = {"name": "held", "namespace": own, "finalizers": ["resources-finalizer.argocd.argoproj.io"]}
     spec = {"project": "default", "destination": {"namespace": tenant, "server": "https://kubernetes.default.svc"}}
     sandbox.create({"apiVersion": "argoproj.io/v1alpha1", "kind": "Application", "metadata": application, "spec": spec})
+    # Of the name that each namespace's own account has.
+    sandbox.create({**project("default", own), "spec": {}})
     leave(foothold, [own, tenant], Deadline.after(60))
     assert admin.get("v1", "ConfigMap", "one", other) is not None
     left = {name: admin.get("v1", "Namespace", name) for name in (own, tenant)}
@@ -219,11 +222,17 @@ def test_leaving_takes_what_the_sandbox_made_and_nothing_else(
         assert sorted(kept) == [("Role", ACCOUNT), ("RoleBinding", f"{ACCOUNT}-user")], kept
 
 
+def project(name: str, namespace: str) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": namespace}
+    return {"apiVersion": "argoproj.io/v1alpha1", "kind": "AppProject", "metadata": metadata}
+
+
 def objects(admin: KubeApi, namespace: str) -> list[dict[str, Any]]:
     kinds = [("v1", "ConfigMap"), ("v1", "Secret"), ("v1", "ServiceAccount"), ("argoproj.io/v1alpha1", "Application")]
+    kinds.append(("argoproj.io/v1alpha1", "AppProject"))
     kinds += [("rbac.authorization.k8s.io/v1", kind) for kind in ("Role", "RoleBinding")]
     found = [each for kind in kinds for each in admin.list(*kind, namespace)]
-    return [each for each in found if each["metadata"]["name"] not in ("default", "kube-root-ca.crt")]
+    return [each for each in found if each["metadata"]["name"] not in NATIVE.get(each["kind"], ())]
 
 
 def test_types_that_the_sandbox_did_not_bring_stay(strong: Foothold, admin: KubeApi) -> None:

@@ -9,6 +9,7 @@ from sandbox.components.rights import (
     Permission,
     role,
     role_binding,
+    summary,
 )
 
 
@@ -16,10 +17,13 @@ def allowed(rules: object) -> set[tuple[str, str, str]]:
     return {(each.verb, each.group, each.resource) for rule in rules for each in rule.permissions()}  # type: ignore[attr-defined]
 
 
-def test_a_permission_is_told_as_kubectl_auth_takes_it() -> None:
-    assert str(Permission("create", "", "pods/exec")) == "create pods/exec"
-    assert str(Permission("get", "apps", "deployments")) == "get deployments.apps"
-    assert str(Permission("get", "", "secrets", "one")) == "get secrets one"
+def test_what_is_lacking_is_told_by_resource_and_not_at_any_length() -> None:
+    lacking = [Permission("get", "", "pods/exec"), Permission("create", "", "pods/exec")]
+    lacking += [Permission("get", "apps", f"things{number}") for number in range(9)]
+    told = summary(lacking)
+    assert told.startswith("pods/exec (get, create); things0.apps (get); ")
+    assert told.endswith("; and 4 more")
+    assert summary(lacking[:2]) == "pods/exec (get, create)"
 
 
 def test_no_rule_allows_everything_or_more_than_rights_that_one_has() -> None:

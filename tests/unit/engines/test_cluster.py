@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sandbox.cli.own_repository import demand_whole_cluster
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.timeline import Timeline
 from sandbox.engines import kubeconfig
@@ -61,6 +62,11 @@ def test_an_engine_that_makes_its_own_cluster_takes_no_context(engine: str) -> N
         up("box", UpOptions(engine, context="team"), Timeline())
 
 
+def test_a_kubeconfig_without_a_current_context_is_as_good_as_any(mine: Path) -> None:
+    mine.write_text(mine.read_text().replace("current-context: other", 'current-context: ""'))
+    assert Cluster().place("team")["context"] == "team"
+
+
 def test_where_a_sandbox_lives_is_kept_with_absolute_paths(mine: Path) -> None:
     assert Cluster().place("team") == {"kubeconfig": str(mine), "context": "team"}
 
@@ -115,3 +121,10 @@ def test_a_sandbox_that_was_never_begun_in_a_cluster_leaves_nothing_there(state:
     Record.new("box", "cluster", 1, context="team", kubeconfig=str(mine))
     assert down("box") is True
     assert not (state / "box").exists()
+
+
+def test_a_repository_of_ones_own_is_refused_before_anything_is_made(state: Path) -> None:
+    with pytest.raises(UsageError, match="can't be deployed by the engine cluster"):
+        demand_whole_cluster("box", UpOptions("cluster", context="team"))
+    assert not (state / "box").exists()
+    demand_whole_cluster("box", UpOptions())
