@@ -95,7 +95,13 @@ class Run:
             lease = FileLease.share(self.lease, Deadline.after(_END_SECONDS))
             note = Note.read(self.lease)
             if note is None:
-                note = self._begin(options, progress)
+                # Before anything is there to be taken down.
+                Note(self.first).write(self.lease)
+                _start_reaper(self)
+            # One that was killed while it brought the sandbox up has left the rest to us.
+            if note is None or not note.settled:
+                note = self._brought_up(options, progress)
+                note.write(self.lease)
         try:
             if note.failed:
                 raise UnavailableError(f"sandbox {self.sandbox} did not come up", why=note.failed)
@@ -103,19 +109,14 @@ class Run:
         finally:
             lease.drop()
 
-    def _begin(self, options: sandboxes.UpOptions, progress: Progress) -> Note:
-        # Before anything is there to be taken down.
-        Note(self.first).write(self.lease)
-        _start_reaper(self)
+    def _brought_up(self, options: sandboxes.UpOptions, progress: Progress) -> Note:
         try:
             engine = sandboxes.engine_for(self.sandbox, options)
             engine.fetch(options.provider, progress)
             sandboxes.up(self.sandbox, options, Timeline())
         except SandboxError as error:
-            note = Note(self.first, str(error))
-            note.write(self.lease)
-            return note
-        return Note(self.first)
+            return Note(self.first, failed=str(error))
+        return Note(self.first, up=True)
 
     def end(self) -> bool:
         """Take the run's sandbox down; called by its first process when its workers have ended.

@@ -66,8 +66,13 @@ def sandbox_of(settings: Settings, run: Run, say: Callable[[str], None]) -> Iter
         yield access
         return
     for lease in abandoned_runs():
-        say(f"taking down {lease.path.parent.name.removeprefix('.')}, whose run was killed")
-        take_down(lease)
+        left = lease.path.parent.name.removeprefix(".")
+        say(f"taking down {left}, whose run was killed")
+        try:
+            take_down(lease)
+        except SandboxError as error:
+            # What another run has left must not fail this one.
+            say(f"{left} could not be taken down: {error}")
     with run.entered(sandboxes.UpOptions(engine=settings.engine), _Saying(say)) as access:
         _sweep(access, say)
         yield access

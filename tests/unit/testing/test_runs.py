@@ -10,8 +10,11 @@ from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UnavailableError
 from sandbox.core.locks import FileLease
 from sandbox.core.processes import Process
+from sandbox.engines import sandboxes
+from sandbox.engines.embedded import Embedded
 from sandbox.testing.notes import Note
 from sandbox.testing.runs import Run, abandoned_runs
+from sandbox.toolchain.tool import SilentProgress
 
 
 @pytest.fixture(autouse=True)
@@ -70,8 +73,8 @@ def test_a_run_that_is_kept_is_forgotten() -> None:
 
 def test_a_note_says_why_a_sandbox_did_not_come_up(tmp_path: Path) -> None:
     path = tmp_path / "lease"
-    Note(me(), "no memory").write(path)
-    assert Note.read(path) == Note(me(), "no memory")
+    Note(me(), failed="no memory").write(path)
+    assert Note.read(path) == Note(me(), failed="no memory")
     path.write_text("{}")
     assert Note.read(path) is None
 
@@ -79,3 +82,29 @@ def test_a_note_says_why_a_sandbox_did_not_come_up(tmp_path: Path) -> None:
 def test_a_run_of_a_process_that_has_ended_is_over() -> None:
     with pytest.raises(UnavailableError, match="is over"):
         Run.of("a", 1 << 22)
+
+
+def entered(run: Run) -> str:
+    with run.entered(sandboxes.UpOptions(), SilentProgress()) as access:
+        return str(access)
+
+
+def test_a_sandbox_that_did_not_come_up_is_not_tried_again_by_another_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = Run("a", me())
+    held(run, Note(me(), failed="no memory")).drop()
+    monkeypatch.setattr(sandboxes, "up", lambda *_: pytest.fail("tried again"))
+    with pytest.raises(UnavailableError, match="did not come up") as caught:
+        entered(run)
+    assert caught.value.why == "no memory"
+
+
+def test_a_worker_brings_up_what_a_killed_one_has_begun_and_the_next_one_finds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run, brought = Run("a", me()), list[str]()
+    held(run, Note(me())).drop()
+    monkeypatch.setattr(Embedded, "fetch", lambda *_: None)
+    monkeypatch.setattr(sandboxes, "up", lambda name, *_: brought.append(name))
+    monkeypatch.setattr(sandboxes, "access", lambda name: name)
+    assert [entered(run), entered(run)] == ["pytest-a", "pytest-a"]
+    assert brought == ["pytest-a"]
