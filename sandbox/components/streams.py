@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -48,6 +49,9 @@ class Ending:
 
     @staticmethod
     def _shut(answer: Any) -> None:
-        # It may have come to its end by itself just now: its connection is then gone or somebody else's.
-        with contextlib.suppress(RuntimeError, ValueError, OSError):
-            answer.shutdown()
+        stream = getattr(answer.connection, "sock", None)
+        if stream is not None:
+            # Not by its own method, which would have the reader go on without TLS; nor is one that has just come
+            # to its end by itself an error.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(stream, socket.SHUT_RDWR)

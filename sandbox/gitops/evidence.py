@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from sandbox.components.kube import KubeApi, Resource, Watch
+from sandbox.components.kube import Resource, Watch
 from sandbox.core.errors import SandboxError
 from sandbox.core.timeline import Event, Timeline
 from sandbox.gitops.application import API
@@ -62,7 +62,7 @@ class Witness:
     def __init__(self, world: World, timeline: Timeline) -> None:
         self._world = world
         self._timeline = timeline
-        self._api = KubeApi(world.access.kubeconfig)
+        self._api = world.api
         self._names = {application.name: name for name, application in world.applications.items()}
         # The timeline's zero on the wall's clock.
         self._zero = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=timeline.seconds())
