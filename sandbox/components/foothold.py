@@ -46,7 +46,7 @@ NATIVE = {
 """What a namespace has by itself, on one kind of cluster or another: the names by kind."""
 
 _TOKEN = "gitops-sandbox-token"  # noqa: S105  # the name of the Secret, not the secret
-_FORBIDDEN = 403
+_FORBIDDEN, _NOT_FOUND = 403, 404
 _SHOWN = 6
 _TOKEN_SECONDS = 30.0
 
@@ -109,8 +109,14 @@ class Foothold:
 
     def has_types(self) -> bool:
         """Say whether the cluster has Argo CD's types; that everybody may ask."""
-        groups = self.api.request("GET", "/apis")["groups"]
-        return any(group["name"] == "argoproj.io" for group in groups)
+        try:
+            served = self.api.request("GET", "/apis/argoproj.io/v1alpha1")["resources"]
+        except KubeError as error:
+            if error.status == _NOT_FOUND:
+                return False
+            raise
+        # Other programs of the same makers have types in that group too.
+        return {"applications", "applicationsets", "appprojects"} <= {each["name"] for each in served}
 
     def look(self, name: str) -> str:
         """Say what a namespace is to the sandbox: ``absent``, ``made`` by it, or ``prepared`` for it.

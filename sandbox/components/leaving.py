@@ -56,7 +56,7 @@ def leave(foothold: Foothold, namespaces: Sequence[str], deadline: Deadline) -> 
         wanted=f"what the sandbox had in the cluster of context {foothold.context} to be gone",
         every=0.3,
     )
-    _remove_types(foothold)
+    _remove_types(foothold, deadline)
 
 
 def _release_finalizers(api: KubeApi, namespace: str) -> None:
@@ -90,7 +90,7 @@ def _left(foothold: Foothold, states: Mapping[str, str]) -> Observation:
     return pending("; ".join(left)) if left else met("gone")
 
 
-def _remove_types(foothold: Foothold) -> None:
+def _remove_types(foothold: Foothold, deadline: Deadline) -> None:
     """Delete the types that this sandbox brought, unless somebody has made objects of them since."""
     api = foothold.api
     mark = f"{RUN_ID_LABEL}={foothold.owner.run_id}"
@@ -102,5 +102,14 @@ def _remove_types(foothold: Foothold) -> None:
             return
         raise
     used = [each for each in types if api.list(_API, each["spec"]["names"]["kind"])]
-    for each in types if not used else ():
+    if not types or used:
+        return
+    for each in types:
         api.delete("apiextensions.k8s.io/v1", TYPE, each["metadata"]["name"])
+    # They are served for a moment yet: who looked then would count on them.
+    wait_for(
+        lambda: pending("they are still served") if foothold.has_types() else met("gone"),
+        deadline,
+        wanted="the types of Argo CD that the sandbox brought to be gone",
+        every=0.3,
+    )

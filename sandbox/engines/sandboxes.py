@@ -166,9 +166,10 @@ def up(
     if options.merge_kubeconfig:
         kubeconfig.check_mergeable(name, sandbox_dir(name))
     with exclusive(name, seconds=_WAIT_SECONDS, on_wait=on_wait):
-        new = options.shape(None)
-        place = wanted.place(options.context)
-        record = Record.load(name) or Record.new(name, wanted.name, new.nodes, ha=new.ha, **place)
+        record = Record.load(name)
+        if record is None:
+            new, place = options.shape(None), wanted.place(options.context)
+            record = Record.new(name, wanted.name, new.nodes, ha=new.ha, **place)
         # Another `up` may have made it while this one waited.
         _check_stays(record, options)
         if record.versions != version_set():

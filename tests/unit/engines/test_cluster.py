@@ -89,6 +89,13 @@ def test_a_sandbox_stays_in_its_cluster(state: Path) -> None:
         up("box", UpOptions("cluster", context="other"), Timeline())
 
 
+def test_a_sandbox_that_there_is_needs_no_context_to_be_started(state: Path) -> None:
+    (state / "box").mkdir(parents=True)
+    Record("box", "cluster", "unit", 1, 0.0, "others", ready=True, context="team", kubeconfig="k").save()
+    with pytest.raises(UsageError, match="made with other versions"):
+        up("box", UpOptions(), Timeline())
+
+
 def test_more_nodes_can_not_be_asked_of_a_cluster_that_is_there() -> None:
     with pytest.raises(UsageError, match="takes the cluster as it is"):
         Cluster().check_shape(Shape(3), None)
