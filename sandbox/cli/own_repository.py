@@ -94,7 +94,9 @@ def check(_: Context, path: str, *, bringing: Bringing, owning: Owning, keep: bo
         output.result(told, *checked_tables(told), *looked.lines())
         looked.raise_unless_held()
     finally:
-        if not keep:
+        if keep and name in sandboxes.known_names():
+            output.note(f"sandbox {name} stays: status --name {name}, and down --name {name} in the end")
+        else:
             sandboxes.down(name)
 
 
@@ -118,11 +120,13 @@ class Looked:
     """What a check has found, and where its report is.
 
     Attributes:
-        engine: Where it was looked at.
+        sandbox: In which sandbox it was looked at.
+        engine: On which engine that is.
         checked: What was found.
         files: The report; None where none could be written, which must not hide what was found.
     """
 
+    sandbox: str
     engine: str
     checked: Checked
     files: ReportFiles | None
@@ -131,7 +135,7 @@ class Looked:
         """Give it as JSON data."""
         files = self.files
         paths = {"html": str(files.html), "junit": str(files.junit), "data": str(files.data)} if files else {}
-        return {**self.checked.to_json(), "engine": self.engine, "report": paths}
+        return {**self.checked.to_json(), "sandbox": self.sandbox, "engine": self.engine, "report": paths}
 
     def lines(self) -> list[Text]:
         """Give the lines that say where the report is; a path that is broken can't be copied."""
@@ -177,5 +181,5 @@ def look_at(output: Output, access: Access, given: str, wishes: Wishes, owning: 
         files = written(report_of(checked, access, began), folder, "check")
     except (SandboxError, OSError) as error:
         output.note(f"no report was written: {error}")
-        return Looked(access.engine, checked, None)
-    return Looked(access.engine, checked, files)
+        return Looked(access.name, access.engine, checked, None)
+    return Looked(access.name, access.engine, checked, files)
