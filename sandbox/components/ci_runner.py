@@ -16,6 +16,7 @@ from sandbox.components.base import Context, ProcessComponent
 from sandbox.components.git_server import CI_SECRET, CI_USER, CI_WEBHOOK_SECRET
 from sandbox.components.probes import http_ok
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.core.errors import DeadlineError
 from sandbox.core.files import write_json
 from sandbox.core.folders import cache_root
 from sandbox.core.trees import keep_tree, put_back_tree
@@ -100,10 +101,18 @@ class CiRunner(ProcessComponent):
         return ", ".join(f"run {run.id} of {run.repository} is {run.status}" for run in going)
 
     def interrupt(self, context: Context) -> None:
-        """Cancel every run that waits or goes on."""
+        """Cancel every run that waits or goes on; a runner that does not see it is started anew, and sees it then."""
         store = RunStore(context.dir("ci"))
         for run in store.all():
             if not run.finished:
                 store.cancel(run)
+        try:
+            self._rest(context)
+        except DeadlineError:
+            context.supervisor.stop(self.name)
+            self.ensure(context)
+            self._rest(context)
+
+    def _rest(self, context: Context) -> None:
         with self.held(context, Deadline.after(_INTERRUPT_SECONDS)):
             pass

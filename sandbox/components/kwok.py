@@ -14,7 +14,7 @@ import yaml
 from sandbox.components.base import Context, ProcessComponent
 from sandbox.components.kube import KubeApi
 from sandbox.components.probes import http_ok
-from sandbox.core.conditions import Observation, met, pending
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.files import write_file
 from sandbox.core.ports import LOOPBACK
 
@@ -23,6 +23,7 @@ __all__ = ["Kwok", "Nodes"]
 STORAGE_CLASS = "standard"
 _STAGES = ("node/fast", "node/heartbeat-with-lease", "pod/fast", "volume/fast")
 _UPSTREAM_CLASS = "kwok-volume"
+_READY_SECONDS = 30.0
 # More than any laptop's story asks for, so that only a request meant to be refused is refused.
 _PODS, _CORES, _MEMORY = "5000", "1000", "4Ti"
 
@@ -83,8 +84,15 @@ class Nodes:
     def ensure(self, context: Context) -> None:
         """Create what is missing."""
         api = KubeApi(context.pki("admin.kubeconfig"))
-        for number in range(context.nodes):
-            api.apply(_node(f"node-{number}"))
+        there = {node["metadata"]["name"] for node in api.list("v1", "Node")}
+        for name in (f"node-{number}" for number in range(context.nodes)):
+            if name not in there:
+                api.apply(_node(name))
+
+    def furnish(self, context: Context) -> None:
+        """Create the nodes that a later ``up`` has asked for (sandbox.components.state)."""
+        self.ensure(context)
+        wait_for(lambda: self.ready(context), Deadline.after(_READY_SECONDS), wanted="the nodes to be ready")
 
     def ready(self, context: Context) -> Observation:
         """They are ready when KWOK says so and the controllers have lifted the taint of a new node."""

@@ -12,10 +12,16 @@ from typing import Any, Protocol
 from sandbox.components.kube import KubeApi, KubeError, Resource
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 
-__all__ = ["Namespaces", "OwnNamespaces", "Owns"]
+__all__ = ["Namespaces", "OwnNamespaces", "Owns", "nothing"]
 
 Owns = Callable[[Mapping[str, Any]], bool]
 """Says of an object's metadata whether the object is the story's, wherever in the cluster it is."""
+
+
+def nothing(_: Mapping[str, Any]) -> bool:
+    """Say of every object that it is not the story's (``Owns``), of a story that can have made nothing yet."""
+    return False
+
 
 _CLEAR_SECONDS = 60.0
 _GRACE = 0.5
@@ -61,6 +67,9 @@ class OwnNamespaces:
             DeadlineError: Something stays; names it and the finalizers that hold it.
         """
         sweep = _Sweep(api, names, owns)
+        if owns is nothing and not sweep.spaces():
+            # Which spares to look at every kind that there is.
+            return []
         wait_for(
             sweep.round, Deadline.after(_CLEAR_SECONDS), wanted="what an earlier story left to be gone", every=0.02
         )
@@ -112,7 +121,7 @@ class _Sweep:
 
     def round(self) -> Observation:
         """Take one round."""
-        spaces = [each for each in self._listed(_NAMESPACES) if each.name in self._names or self._owns(each.metadata)]
+        spaces = self.spaces()
         self._names |= {each.name for each in spaces}
         for each in spaces:
             if not each.going:
@@ -125,6 +134,10 @@ class _Sweep:
                 self._finalize(each)
         rest = [*spaces, *left]
         return pending("; ".join(map(str, rest[:10]))) if rest else met("gone")
+
+    def spaces(self) -> list[_Found]:
+        """Find the namespaces that are the story's."""
+        return [each for each in self._listed(_NAMESPACES) if each.name in self._names or self._owns(each.metadata)]
 
     def _others(self) -> list[_Found]:
         """Find all that is the story's but namespaces, of every kind that there is."""

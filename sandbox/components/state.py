@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from sandbox.components.base import Context
 from sandbox.core.conditions import Deadline, Observation
 
-__all__ = ["Acting", "Holding", "Writing"]
+__all__ = ["Acting", "Furnishing", "Holding", "Writing"]
 
 
 @runtime_checkable
@@ -89,3 +89,19 @@ class Acting(Protocol):
 
     def resting(self, context: Context) -> Observation:
         """Look whether it is about to change anything."""
+
+
+@runtime_checkable
+class Furnishing(Protocol):
+    """A component that a sandbox may have come to have more of since its clean state was kept."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    def furnish(self, context: Context) -> None:
+        """Bring what is missing of it, and wait until it does its work.
+
+        Raises:
+            DeadlineError: It does not.
+        """

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import tempfile
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.components.base import Component, Context, ProcessComponent
-from sandbox.components.state import Acting, Holding, Writing
+from sandbox.components.state import Acting, Furnishing, Holding, Writing
 from sandbox.core.conditions import Deadline, Observation, State, met, pending, wait_for
 from sandbox.core.errors import UsageError
 from sandbox.core.files import make_private_dir, read_json, remove_tree, write_file, write_json, writing_errors
+from sandbox.core.trees import keep_tree, put_back_tree
 from sandbox.toolchain import version_set
 
 __all__ = ["Kept", "Snapshots"]
@@ -33,8 +33,8 @@ _REST_SECONDS = 10.0
 _BACK_SECONDS = 60.0
 _QUIET = 0.1
 """Seconds in which nothing may change after the last thing was put back: many times what a watch takes to tell."""
-_OF_STORIES = ("work", "tenants")
-"""Folders of the sandbox that stories alone fill."""
+_TENANTS, _WORK = "tenants", "work"
+"""Folders of the sandbox that stories alone fill; the second holds people's working copies, which are of no moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +150,11 @@ class Snapshots:
             )
         with self._going_back(_CLEAN):
             self._put_back(self._folder / _CLEAN)
-            for name in _OF_STORIES:
-                if (self._context.folder / name).exists():
-                    remove_tree(self._context.folder / name)
+            for part in self._components:
+                if isinstance(part, Furnishing):
+                    part.furnish(self._context)
+            if (self._context.folder / _WORK).exists():
+                remove_tree(self._context.folder / _WORK)
 
     def finish(self) -> str | None:
         """Finish what was broken off while the sandbox went back; give what it went back to, None for nothing."""
@@ -174,6 +176,7 @@ class Snapshots:
             draft = Path(tempfile.mkdtemp(dir=self._folder, prefix=f".{name}."))
         try:
             self._each(parts, lambda part: part.save(self._context, make_private_dir(draft / part.name)))
+            keep_tree(self._context.folder / _TENANTS, draft / _TENANTS)
             record = {"format": _FORMAT, "versions": version_set(), "made": dt.datetime.now(dt.UTC).isoformat()}
             write_json(draft / _RECORD, record)
             with writing_errors(self._folder):
@@ -235,7 +238,8 @@ class Snapshots:
         """End the processes that act on what they remember, and start them again."""
         context = self._context
         paused = [part for part in self._components if isinstance(part, ProcessComponent) and part.remembers]
-        context.supervisor.stop(*(part.name for part in paused))
+        if paused:
+            context.supervisor.stop(*(part.name for part in paused))
         try:
             yield
         finally:
@@ -260,7 +264,6 @@ class Snapshots:
 
     def _put_back(self, folder: Path) -> None:
         """Put everything back, and again whatever was changed meanwhile by what was still at work."""
-        rest = threading.Event()
 
         def still() -> Observation:
             busy = [f"{part.name}: {seen.seen}" for part, seen in self._acting() if seen.state is not State.MET]
@@ -277,9 +280,9 @@ class Snapshots:
             Deadline.after(_BACK_SECONDS),
             wanted=f"sandbox {self._context.name} to stay as it was kept",
             hint=f"logs: {self._context.folder / 'logs'}",
-            wake=rest,
             every=_QUIET,
         )
+        put_back_tree(folder / _TENANTS, self._context.folder / _TENANTS)
 
     def _acting(self) -> Iterator[tuple[Acting, Observation]]:
         for part in self._components:

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.components.kube import KubeApi
+from sandbox.components.namespaces import nothing
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.engines.access import Access
 from sandbox.gitops.application import API
@@ -109,6 +110,11 @@ class _Ground:
     applications: set[str] = field(default_factory=set)
     destinations: set[str] = field(default_factory=set)
 
+    @property
+    def may_own(self) -> bool:
+        """Whether the tenant can have made anything."""
+        return self.since is not None or bool(self.applications)
+
     def owns(self, metadata: Mapping[str, Any]) -> bool:
         tracked = (metadata.get("annotations") or {}).get(TRACKING, "").partition(":")[0]
         if tracked in self.applications:
@@ -146,7 +152,8 @@ class _Cluster:
             if found or not looked:
                 looked = not found
                 if looked:
-                    freed.extend(self._access.namespaces.clear(self._api, sorted(self._own), self._ground.owns))
+                    owns = self._ground.owns if self._ground.may_own else nothing
+                    freed.extend(self._access.namespaces.clear(self._api, sorted(self._own), owns))
                 return pending(", ".join(found) or "it is looked whether anything was made meanwhile")
             return met("gone")
 

@@ -111,8 +111,9 @@ def test_all_is_as_it_was_when_the_snapshot_was_made(world: World, access: Acces
 
     rewinding.restore(NAME, "before")
 
-    # Argo CD notes anew when it last looked.
-    assert [each for each in differences(before, everything(access)) if "applications.argoproj.io" not in each] == []
+    # Argo CD notes anew when it last looked; a working copy is somebody's own, and of no moment.
+    moving = ("applications.argoproj.io", "working copy")
+    assert [each for each in differences(before, everything(access)) if not any(it in each for it in moving)] == []
     lives(world, world.environment.history()[0].revision)
 
 
@@ -208,7 +209,7 @@ def test_a_snapshot_is_refused_while_a_run_goes_on_and_names_it(user: User, worl
     released(world, "1")
 
 
-@pytest.mark.parametrize("after", [0.02, 0.2, 0.6])
+@pytest.mark.parametrize("after", [0.02, 0.5])
 def test_a_restore_that_is_killed_is_finished_by_up(user: User, world: World, access: Access, after: float) -> None:
     earlier = released(world, "1")
     rewinding.snapshot(NAME, "before")
@@ -216,7 +217,7 @@ def test_a_restore_that_is_killed_is_finished_by_up(user: User, world: World, ac
     command = user.start("restore", "before", "--name", NAME)
     mark = access.folder / "snapshots" / ".going-back"
     wait_for(
-        lambda: met("") if mark.exists() else pending("not yet"), Deadline.after(60), wanted="it to begin", every=0.01
+        lambda: met("") if mark.exists() else pending("not yet"), Deadline.after(120), wanted="it to begin", every=0.01
     )
     with pytest.raises(subprocess.TimeoutExpired):
         command.wait(after)

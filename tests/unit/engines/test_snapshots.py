@@ -1,0 +1,244 @@
+"""The kept moments of a sandbox, whose parts are files here."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from sandbox.components.base import Context
+from sandbox.core.conditions import Deadline
+from sandbox.core.errors import DeadlineError, UnavailableError, UsageError
+from sandbox.core.supervision import SupervisorClient
+from sandbox.engines import snapshots
+from sandbox.engines.snapshots import Snapshots
+
+_COUNTER = itertools.count()
+
+
+class Part:
+    """A part that holds one text, which others may go on writing."""
+
+    requires: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+
+    def __init__(self, name: str, *, starts_empty: bool) -> None:
+        self.name = name
+        self.starts_empty = starts_empty
+        self.holds = ""
+        self.stragglers: list[str] = []
+        self.full = False
+        self.killed = False
+
+    def ensure(self, context: Context) -> None:
+        """Nothing."""
+
+    def ready(self, context: Context) -> Any:
+        """Nothing."""
+
+    def diagnose(self, context: Context, into: Path) -> None:
+        """Nothing."""
+
+    def remove(self, context: Context) -> None:
+        """Nothing."""
+
+    def save(self, context: Context, into: Path) -> None:
+        """Keep the text."""
+        del context
+        if self.full:
+            raise UnavailableError("can't write", why="No space left on device")
+        (into / "text").write_text(self.holds)
+
+    def load(self, context: Context, saved: Path) -> int:
+        """Put the text back; somebody may write another one right after."""
+        del context
+        if self.killed:
+            raise KeyboardInterrupt
+        wanted = (saved / "text").read_text() if saved.exists() else ""
+        changed = self.holds != wanted
+        self.holds = self.stragglers.pop() if self.stragglers else wanted
+        return int(changed)
+
+
+class Writer(Part):
+    """A part through which others write."""
+
+    def __init__(self) -> None:
+        super().__init__("writer", starts_empty=True)
+        self.going = ""
+        self.is_held = False
+
+    @contextlib.contextmanager
+    def held(self, context: Context, deadline: Deadline) -> Iterator[None]:
+        """Hold."""
+        del context, deadline
+        self.is_held = True
+        try:
+            yield
+        finally:
+            self.is_held = False
+
+    def under_way(self, context: Context) -> str:
+        """Say what was said to go on."""
+        del context
+        return self.going
+
+    def interrupt(self, context: Context) -> None:
+        """End it."""
+        del context
+        self.going = ""
+
+
+def made(folder: Path) -> tuple[Snapshots, Part, Part, Writer]:
+    folder.mkdir(parents=True)
+    context = Context("one", "run", folder, ports={}, tools={}, nodes=1, supervisor=SupervisorClient(folder))
+    etcd, git, writer = Part("etcd", starts_empty=False), Part("git", starts_empty=True), Writer()
+    etcd.holds = "seeded"
+    found = Snapshots(context, [etcd, git, writer])
+    found.keep_clean()
+    return found, etcd, git, writer
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> tuple[Snapshots, Part, Part, Writer]:
+    return made(tmp_path / "one")
+
+
+class Moments(RuleBasedStateMachine):
+    """Whatever is kept, changed, put back, removed and broken off: each moment is all of a kind."""
+
+    folder: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found, *self.parts, self.writer = made(self.folder / str(next(_COUNTER)))
+        self.kept: dict[str, list[str]] = {".clean": ["seeded", ""]}
+        self.on_the_way: str | None = None
+
+    @rule(texts=st.tuples(st.text(max_size=2), st.text(max_size=2)))
+    def change(self, texts: tuple[str, str]) -> None:
+        """Somebody changes what the parts hold."""
+        for part, text in zip(self.parts, texts, strict=True):
+            part.holds = text
+
+    @precondition(lambda self: self.on_the_way is None)
+    @rule(name=st.sampled_from("abc"))
+    def keep(self, name: str) -> None:
+        """Somebody keeps a moment."""
+        if name in self.kept:
+            with pytest.raises(UsageError, match="already"):
+                self.found.keep(name)
+            return
+        self.found.keep(name)
+        self.kept[name] = [part.holds for part in self.parts]
+
+    @rule(name=st.sampled_from("abc"), straggler=st.lists(st.text(max_size=2), max_size=2))
+    def go_back(self, name: str, straggler: list[str]) -> None:
+        """Somebody goes back to one, while others still write."""
+        if name not in self.kept:
+            with pytest.raises(UsageError, match="there is no snapshot"):
+                self.found.go_back(name)
+            return
+        self.parts[0].stragglers = straggler
+        self.found.go_back(name)
+        self.on_the_way = None
+        assert [part.holds for part in self.parts] == self.kept[name]
+
+    @rule()
+    def reset(self) -> None:
+        """Somebody resets."""
+        self.found.clean()
+        self.on_the_way = None
+        assert [part.holds for part in self.parts] == self.kept[".clean"]
+
+    @precondition(lambda self: len(self.kept) > 1)
+    @rule(data=st.data())
+    def break_off(self, data: st.DataObject) -> None:
+        """Somebody is killed on the way back."""
+        name = data.draw(st.sampled_from(sorted(set(self.kept) - {".clean"})))
+        self.parts[1].killed = True
+        with pytest.raises(KeyboardInterrupt):
+            self.found.go_back(name)
+        self.parts[1].killed = False
+        self.on_the_way = name
+
+    @rule()
+    def finish(self) -> None:
+        """Somebody brings the sandbox up again."""
+        assert self.found.finish() == self.on_the_way
+        if self.on_the_way is not None:
+            assert [part.holds for part in self.parts] == self.kept[self.on_the_way]
+        self.on_the_way = None
+
+    @precondition(lambda self: self.on_the_way is None)
+    @rule(name=st.sampled_from("abc"))
+    def remove(self, name: str) -> None:
+        """Somebody removes one."""
+        if self.kept.pop(name, None) is not None:
+            self.found.remove(name)
+
+    @invariant()
+    def known(self) -> None:
+        """What there is, is what was kept."""
+        assert {each.name for each in self.found.all()} == set(self.kept) - {".clean"}
+        assert self.found.broken_off == self.on_the_way
+        assert not self.writer.is_held
+
+
+def test_a_moment_is_whole_whatever_becomes_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "_QUIET", 0.001)
+    monkeypatch.setattr(Moments, "folder", tmp_path, raising=False)
+    run_state_machine_as_test(Moments, settings=settings(max_examples=10, stateful_step_count=12, deadline=None))
+
+
+def test_a_full_disk_leaves_no_half_snapshot(parts: tuple[Snapshots, Part, Part, Writer], tmp_path: Path) -> None:
+    found, etcd, _, writer = parts
+    etcd.full = True
+    with pytest.raises(UnavailableError, match="can't write"):
+        found.keep("one")
+    assert [path.name for path in (tmp_path / "one" / "snapshots").iterdir()] == [".clean"]
+    assert not writer.is_held
+
+
+def test_what_a_killed_snapshot_left_goes_with_the_next_one(
+    parts: tuple[Snapshots, Part, Part, Writer], tmp_path: Path
+) -> None:
+    folder = tmp_path / "one" / "snapshots"
+    (folder / ".half.x1y2").mkdir()
+    assert parts[0].all() == []
+    parts[0].keep("whole")
+    assert sorted(path.name for path in folder.iterdir()) == [".clean", "whole"]
+
+
+def test_a_snapshot_is_refused_while_something_is_under_way_and_names_it(
+    parts: tuple[Snapshots, Part, Part, Writer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, _, _, writer = parts
+    monkeypatch.setattr(snapshots, "_REST_SECONDS", 0.1)
+    writer.going = "run 7 of core/greeter is running"
+    with pytest.raises(DeadlineError) as caught:
+        found.keep("one")
+    assert "run 7 of core/greeter is running" in caught.value.why
+    assert found.all() == []
+    assert not writer.is_held
+
+
+def test_a_way_back_interrupts_what_is_under_way(parts: tuple[Snapshots, Part, Part, Writer]) -> None:
+    found, _, _, writer = parts
+    writer.going = "run 7"
+    found.clean()
+    assert writer.going == ""
+
+
+def test_a_sandbox_whose_clean_state_was_never_kept_says_what_to_do(tmp_path: Path) -> None:
+    context = Context("old", "run", tmp_path, ports={}, tools={}, nodes=1, supervisor=SupervisorClient(tmp_path))
+    with pytest.raises(UsageError, match="the clean state of sandbox old is not known") as caught:
+        Snapshots(context, []).clean()
+    assert caught.value.hint == "down --name old, then up again"
