@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,8 +24,8 @@ from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
 from sandbox.servers.ci_runs import RunStore
 from scenarios import catalogue
-from tests.e2e.moments import differences, settled
-from tests.e2e.support import User
+from tests.e2e.moments import differences, everything, settled
+from tests.e2e.support import ROOT, User
 
 NAME = "reset"
 API = "argoproj.io/v1alpha1"
@@ -70,7 +72,8 @@ def config_map(namespace: str, name: str, **metadata: Any) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": namespace, **metadata}}
 
 
-def tells_the_core_story(access: Access) -> None:
+def passes_right_after_another_reset(access: Access) -> None:
+    rewinding.reset(NAME)
     result = tell(catalogue()["core"], World(access, Tenant("core")), Timeline())
     assert result.passed, result.error
 
@@ -175,7 +178,7 @@ def fills_a_repository_with_a_large_file(access: Access) -> None:
 
 
 WRECKS = [
-    tells_the_core_story,
+    passes_right_after_another_reset,
     raises_in_the_middle,
     hangs_in_a_hook_and_in_a_pipeline,
     leaks_a_namespace_that_a_finalizer_holds,
@@ -195,11 +198,6 @@ def test_after_a_reset_nothing_is_left_of_a_story_that(
     assert differences(clean, settled(access)) == []
 
 
-def test_a_story_passes_right_after_a_reset(user: User, access: Access) -> None:
-    user.ok("reset", "--name", NAME)
-    tells_the_core_story(access)
-
-
 def test_a_reset_keeps_the_reports(user: User, access: Access, clean: dict[str, Any]) -> None:
     report = access.folder / "reports" / "kept.html"
     report.parent.mkdir(exist_ok=True)
@@ -209,27 +207,35 @@ def test_a_reset_keeps_the_reports(user: User, access: Access, clean: dict[str, 
     assert differences(clean, settled(access)) == []
 
 
+WORKER = """
+from sandbox.engines import sandboxes
+from sandbox.gitops.tenant import Tenant
+from sandbox.gitops.world import World
+
+with World(sandboxes.access("reset"), Tenant("killed")) as world:
+    world.environment.begin()
+    world.register()
+    print("at work", flush=True)
+    input()
+"""
+
+
 def test_after_a_worker_was_killed_in_the_middle_its_tenant_is_cleared(
     user: User, access: Access, clean: dict[str, Any]
 ) -> None:
-    worker = user.start("scenario", "core", "--name", NAME)
-    api = KubeApi(access.kubeconfig)
+    rewinding.reset(NAME)
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", WORKER]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=user.environment(), cwd=ROOT) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "at work\n"
+        worker.kill()
+    assert "tenant killed" in everything(access)
 
-    def deploying() -> Observation:
-        found = [each["metadata"]["name"] for each in api.list(API, "Application")]
-        return met("") if found else pending("there is no Application yet")
+    assert World(access, Tenant("killed")).clear().freed == ()
 
-    wait_for(deploying, Deadline.after(90), wanted="the story to have deployed something")
-    os.killpg(worker.pid, signal.SIGKILL)
-    worker.wait()
-    assert RunStore(access.runs).all()
-
-    World(access, Tenant("core")).clear()
-
-    left = differences(clean, settled(access))
-    assert [each for each in left if "core" in each.partition(": ")[2].partition(":")[0] and "/core" in each] == []
-    user.ok("reset", "--name", NAME)
-    assert differences(clean, settled(access)) == []
+    left = [each for each in differences(clean, settled(access)) if not each.startswith("changed: ")]
+    assert left == []
 
 
 def test_a_reset_that_is_killed_is_finished_by_up(user: User, access: Access, clean: dict[str, Any]) -> None:
