@@ -52,7 +52,7 @@ CHECKS: dict[str, list[list[str]]] = {
 PARTS: dict[str, list[list[str]]] = {"kind": [["pytest", "tests/e2e/kind"]]}
 """What it runs when asked for by name: parts of the above."""
 
-NEEDS = {"integration": ("embedded",), "e2e": ("embedded", "kind"), "kind": ("kind",)}
+NEEDS = {"integration": ("embedded",), "e2e": tuple(sandboxes.ENGINES), "kind": ("kind",)}
 """Whose tools a suite needs: to build them takes longer than any test may."""
 
 
