@@ -39,6 +39,11 @@ class Owner:
         labels = {NAME_LABEL: self.name}
         return labels | {RUN_ID_LABEL: self.run_id} if self.run_id else labels
 
+    @property
+    def filters(self) -> dict[str, list[str]]:
+        """The filters by which the daemon lists what carries them (Docker Engine API, ``filters``)."""
+        return {"label": [f"{key}={value}" for key, value in self.labels.items()]}
+
 
 @dataclass(frozen=True, slots=True)
 class DaemonInfo:

@@ -92,7 +92,7 @@ class Docker:
             UnavailableError: The daemon does not answer.
         """
         with _our_errors("can't list containers"):
-            found = self._client.containers.list(all=True, filters=_filters(owner), ignore_removed=True)
+            found = self._client.containers.list(all=True, filters=owner.filters, ignore_removed=True)
         return [container_of(each.id, each.attrs) for each in found]
 
     def container(self, name: str) -> Container | None:
@@ -188,12 +188,12 @@ class Docker:
             removed.append(container.name)
         with _our_errors(f"can't remove what belongs to {owner.name}"):
             for kind in (self._client.networks, self._client.volumes):
-                for each in kind.list(filters=_filters(owner)):
+                for each in kind.list(filters=owner.filters):
                     with contextlib.suppress(NotFound):
                         each.remove()
                     removed.append(each.name)
             # Without a name too: a build that was broken off has given none yet.
-            for image in self._client.images.list(filters=_filters(owner)):
+            for image in self._client.images.list(filters=owner.filters):
                 with contextlib.suppress(ImageNotFound):
                     self._client.images.remove(image.id, force=True)
                 removed.append(image.id)
@@ -367,10 +367,6 @@ class Docker:
         """
         with _our_errors(f"can't remove image {tag}"), contextlib.suppress(ImageNotFound):
             self._client.images.remove(tag)
-
-
-def _filters(owner: Owner) -> dict[str, Any]:
-    return {"label": [f"{key}={value}" for key, value in owner.labels.items()]}
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """What every engine does alike: bring a sandbox's components up, look at them, end what it started.
 
 An engine says of what a sandbox consists there and what has to be made once for all sandboxes;
-adding one = adding one file beside this one and one entry to ``sandbox.engines.sandboxes``.
+adding one = adding one file beside this one and one entry to ``sandbox.engines.options``.
 """
 
 from __future__ import annotations

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sandbox.components.argocd_ha import HA_NODES
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UsageError
 from sandbox.core.files import make_private_dir, remove_tree
@@ -20,10 +18,9 @@ from sandbox.core.timeline import Timeline
 from sandbox.engines import kubeconfig
 from sandbox.engines.access import Access
 from sandbox.engines.cluster import Cluster
-from sandbox.engines.embedded import Embedded
 from sandbox.engines.engine import Engine, LeftBehindError
-from sandbox.engines.kind import Kind
-from sandbox.engines.records import Record, Shape, exclusive, known_names, lock_of
+from sandbox.engines.options import DEFAULT_ENGINE, ENGINES, UpOptions
+from sandbox.engines.records import Record, exclusive, known_names, lock_of
 from sandbox.servers.repositories import list_repositories
 from sandbox.toolchain import ensure_tools, version_set
 
@@ -49,66 +46,8 @@ __all__ = [
     "up",
 ]
 
-ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Embedded(), Kind(), Cluster())}
-"""Where a sandbox can live, by the name that `--engine` takes."""
-
-DEFAULT_ENGINE = Embedded.name
-"""Where a new sandbox lives unless it is said."""
-
 _WAIT_SECONDS = 300.0
 _UNTOLD_SECONDS = 30.0
-_MOST_NODES = 500
-
-
-@dataclass(frozen=True, slots=True)
-class UpOptions:
-    """What a user may ask of ``up``.
-
-    Attributes:
-        engine: Where the sandbox lives; None where it lives already, ``DEFAULT_ENGINE`` for a new one.
-        nodes: How many nodes its cluster has; None keeps what it has, and for a new one is 1, or what HA needs.
-        provider: The only source of tools to use; all in turn when None.
-        merge_kubeconfig: Whether the user's own kubeconfig gets the sandbox's context. One that has it once is
-            kept up to date, and loses it with ``down``.
-        context: The context of the user's kubeconfig whose cluster a sandbox lives in; None for one of its own.
-        ha: Whether Argo CD runs in its HA variant; False keeps what the sandbox has.
-    """
-
-    engine: str | None = None
-    nodes: int | None = None
-    provider: str | None = None
-    merge_kubeconfig: bool = False
-    context: str | None = None
-    ha: bool = False
-
-    @classmethod
-    def parsed(  # one for each flag
-        cls,
-        engine: str,
-        nodes: int,
-        provider: str,
-        *,
-        merge_kubeconfig: bool = False,
-        context: str = "",
-        ha: bool = False,
-    ) -> UpOptions:
-        """Read the command line's values, where nothing is 0 or the empty text.
-
-        Raises:
-            UsageError: There is no such engine, or no cluster can have so many nodes.
-        """
-        if engine:
-            check_choice("engine", engine, ENGINES)
-        if nodes and not 1 <= nodes <= _MOST_NODES:
-            raise UsageError(
-                f"a cluster can't have {nodes} nodes", why=f"1 to {_MOST_NODES} are possible", hint="--nodes 3"
-            )
-        return cls(engine or None, nodes or None, provider or None, merge_kubeconfig, context or None, ha)
-
-    def shape(self, record: Record | None) -> Shape:
-        """Give the shape that is asked for: what is left out is as the sandbox has it."""
-        known = record.shape if record else Shape(HA_NODES if self.ha else 1)
-        return Shape(self.nodes or known.nodes, self.ha or known.ha)
 
 
 def engine_for(name: str, options: UpOptions) -> Engine:

@@ -13,7 +13,7 @@ import pytest
 from sandbox.containers.described import NAME_LABEL
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
-from tests.e2e.kind.machine import COLD_SECONDS, component, docker, executed, held, inspected, kubectl
+from tests.e2e.kind.machine import COLD_SECONDS, component, docker, held, inspected, kubectl
 from tests.e2e.support import Outcome, User, git_account
 
 HA = "t3"
@@ -52,9 +52,11 @@ def told(outcome: Outcome) -> dict[str, Any]:
 
 @pytest.fixture
 def access(told: dict[str, Any], own: User) -> dict[str, Any]:
-    """Give the sandbox as it stands, up again whatever the test before did to it."""
+    """Give the sandbox with a place for each of Argo CD's pods; a test that breaks more than a pod mends it itself."""
     assert told["passed"]
-    return own.ok("up", "--name", HA, seconds=300)
+    status = own.status(HA)
+    kubectl(status, "--namespace", "argocd", "wait", "--for=condition=PodScheduled", "pod", "--all", "--timeout=30s")
+    return status
 
 
 def pods(status: dict[str, Any], namespace: str, labels: str = "") -> list[dict[str, Any]]:
@@ -115,8 +117,11 @@ def test_every_node_runs_pods_and_pods_of_all_nodes_reach_each_other(access: dic
     proxies = pods(access, "argocd", named("argocd-redis-ha-haproxy"))
     for pod in proxies:
         for other in proxies:
-            address = f"http://{other['status']['podIP']}:8888/healthz"
-            assert executed(pod["spec"]["nodeName"], "curl", "--silent", "--fail", "--max-time", "5", address)
+            connect = f"exec 3<>/dev/tcp/{other['status']['podIP']}/8888"
+            name = pod["metadata"]["name"]
+            kubectl(
+                access, "--namespace", "argocd", "exec", name, "--container", "haproxy", "--", "bash", "-c", connect
+            )
 
 
 def test_no_process_shows_the_password_of_redis(access: dict[str, Any]) -> None:
@@ -179,15 +184,6 @@ def test_a_push_goes_live_while_a_whole_node_is_down_and_up_brings_the_node_back
     assert component(again, "kind-cluster")["nodes"] == component(access, "kind-cluster")["nodes"]
 
 
-def test_what_was_stopped_comes_back_with_all_its_nodes_and_a_push_goes_live(
-    own: User, access: dict[str, Any], tmp_path: Path
-) -> None:
-    own.ok("stop", "--name", HA, seconds=120)
-    assert {each["State"]["Status"] for each in inspected(*NODES)} == {"exited"}
-    own.ok("start", "--name", HA, seconds=300)
-    goes_live(access, tmp_path, "after-a-stop")
-
-
 def test_a_worker_that_somebody_removes_joins_anew_and_the_cluster_keeps_what_it_holds(
     own: User, access: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -200,14 +196,3 @@ def test_a_worker_that_somebody_removes_joins_anew_and_the_cluster_keeps_what_it
     assert {name for name in after if after[name] != before[name]} == {NODES[2]}
     assert set(inspected(NODES[2])[0]["Config"]["Labels"].items()) >= {(NAME_LABEL, HA)}
     goes_live(again, tmp_path, "after-a-join")
-
-
-@pytest.mark.usefixtures("access")
-def test_a_sandbox_can_get_one_more_node_and_can_not_lose_one(own: User) -> None:
-    refused = own.run("up", "--name", HA, "--nodes", "1", "--json")
-    assert refused.code == 2, refused
-    assert "can't become one of 1 node" in refused.data()["error"]["what"]
-    grown = own.ok("up", "--name", HA, "--nodes", "4", seconds=300)
-    assert grown["state"] == "up"
-    names = kubectl(grown, "get", "nodes", "--output", "name").split()
-    assert len(names) == len(component(grown, "kind-cluster")["nodes"]) == 4
