@@ -131,6 +131,7 @@ class Snapshots:
             DeadlineError: The sandbox did not come to rest; names what is still at work.
         """
         folder = self._existing(name)
+        self._check_versions(folder)
         with self._going_back(name), self._paused():
             self._put_back(folder)
 
@@ -203,14 +204,16 @@ class Snapshots:
                 why=f"there are: {known}" if known else "there is none",
                 hint=f"snapshot {name}",
             )
+        return folder
+
+    def _check_versions(self, folder: Path) -> None:
         record = self._record(folder)
         if (record.get("format"), record.get("versions")) != (_FORMAT, version_set()):
             raise UsageError(
-                f"snapshot {name!r} was made with other versions of the tools",
+                f"snapshot {folder.name!r} was made with other versions of the tools",
                 why="what they have written can't be carried over",
-                hint=f"snapshot {name} --remove",
+                hint=f"snapshot {folder.name} --remove",
             )
-        return folder
 
     # Holding still.
 

@@ -242,3 +242,16 @@ def test_a_sandbox_whose_clean_state_was_never_kept_says_what_to_do(tmp_path: Pa
     with pytest.raises(UsageError, match="the clean state of sandbox old is not known") as caught:
         Snapshots(context, []).clean()
     assert caught.value.hint == "down --name old, then up again"
+
+
+def test_a_snapshot_of_other_versions_can_be_removed_but_not_gone_back_to(
+    parts: tuple[Snapshots, Part, Part, Writer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = parts[0]
+    found.keep("old")
+    monkeypatch.setattr(snapshots, "version_set", lambda: "another")
+    with pytest.raises(UsageError, match="was made with other versions") as caught:
+        found.go_back("old")
+    assert caught.value.hint == "snapshot old --remove"
+    found.remove("old")
+    assert found.all() == []
