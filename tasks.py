@@ -49,10 +49,18 @@ CHECKS: dict[str, list[list[str]]] = {
 }
 """What `test` runs, in this order: program and arguments of each."""
 
-PARTS: dict[str, list[list[str]]] = {"kind": [["pytest", "tests/e2e/kind"]]}
+PARTS: dict[str, list[list[str]]] = {
+    "kind": [["pytest", "tests/e2e/kind"]],
+    "cluster": [["pytest", "tests/e2e/cluster"]],
+}
 """What it runs when asked for by name: parts of the above."""
 
-NEEDS = {"integration": ("embedded",), "e2e": tuple(sandboxes.ENGINES), "kind": ("kind",)}
+NEEDS = {
+    "integration": ("embedded",),
+    "e2e": tuple(sandboxes.ENGINES),
+    "kind": ("kind",),
+    "cluster": ("kind", "cluster"),
+}
 """Whose tools a suite needs: to build them takes longer than any test may."""
 
 

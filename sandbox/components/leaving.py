@@ -108,8 +108,15 @@ def _remove_types(foothold: Foothold, deadline: Deadline) -> None:
         api.delete("apiextensions.k8s.io/v1", TYPE, each["metadata"]["name"])
     # They are served for a moment yet: who looked then would count on them.
     wait_for(
-        lambda: pending("they are still served") if foothold.has_types() else met("gone"),
+        lambda: _served(foothold, mark),
         deadline,
         wanted="the types of Argo CD that the sandbox brought to be gone",
         every=0.3,
     )
+
+
+def _served(foothold: Foothold, mark: str) -> Observation:
+    left = [each["metadata"]["name"] for each in foothold.api.list("apiextensions.k8s.io/v1", TYPE, labels=mark)]
+    if left:
+        return pending(f"still there: {', '.join(left)}")
+    return pending("they are still served") if foothold.has_types() else met("gone")

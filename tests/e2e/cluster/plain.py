@@ -16,12 +16,16 @@ from sandbox.containers.cluster_config import cluster_config
 from sandbox.containers.docker import connect
 from sandbox.containers.host import host_needs
 from sandbox.containers.images import ensure_images
-from sandbox.core.commands import run
+from sandbox.core.commands import CommandError, run
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.ports import lease_ports
 from sandbox.toolchain import ensure_tools
 from tests.e2e.support import tool
 
-__all__ = ["PlainCluster", "plain_cluster"]
+__all__ = ["PEOPLE", "PlainCluster", "plain_cluster"]
+
+PEOPLE = ("dana", "eve")
+"""Who uses the cluster and is no administrator."""
 
 _SECONDS = 60.0
 _CREATE_SECONDS = 240.0
@@ -43,9 +47,48 @@ class PlainCluster:
             [tool("kubectl"), "--kubeconfig", kubeconfig or self.kubeconfig, *words], timeout=_SECONDS, **options
         )
 
+    def succeeds(self, *words: str, kubeconfig: Path) -> bool:
+        """Say whether kubectl ends well."""
+        try:
+            self.kubectl(*words, kubeconfig=kubeconfig)
+        except CommandError:
+            return False
+        return True
+
+    def wait_for_objects(self, wanted: set[str]) -> None:
+        """Wait until the cluster holds just these: what it cleans up itself, as volumes, goes a moment later."""
+
+        def same() -> Observation:
+            try:
+                now = self.objects()
+            except CommandError as error:
+                # A type that is just going is listed, and not served.
+                return pending(error.why)
+            difference = [f"+ {each}" for each in now - wanted] + [f"- {each}" for each in wanted - now]
+            return pending("; ".join(sorted(difference))) if difference else met("as it was")
+
+        wait_for(same, Deadline.after(_SECONDS), wanted="the cluster to be as it was", every=1.0)
+
+    def wait_for_no_pods(self, namespace: str) -> None:
+        """Wait until no pod of a namespace is left, not even one that is ending."""
+
+        def gone() -> Observation:
+            left = self.kubectl("get", "pods", "--namespace", namespace, "--output=name").split()
+            return pending(", ".join(left)) if left else met("none")
+
+        wait_for(gone, Deadline.after(_SECONDS), wanted=f"no pod in {namespace}", every=0.5)
+
+    def wait_for_namespace(self, name: str) -> None:
+        """Wait until a namespace is there."""
+
+        def there() -> Observation:
+            found = self.kubectl("get", "namespace", name, "--ignore-not-found", "--output=name")
+            return met(found) if found else pending("not there")
+
+        wait_for(there, Deadline.after(_SECONDS), wanted=f"namespace {name}", every=0.1)
+
     def user(self, name: str, folder: Path) -> Path:
-        """Give the kubeconfig of somebody new who may do nothing yet; its context is called ``theirs``."""
-        self.kubectl("create", "serviceaccount", name)
+        """Give the kubeconfig of one of ``PEOPLE``, who may do nothing yet; its context is called ``theirs``."""
         token = self.kubectl("create", "token", name, "--duration=2h").strip()
         config = yaml.safe_load(self.kubeconfig.read_text())
         config["users"] = [{"name": name, "user": {"token": token}}]
@@ -84,7 +127,10 @@ def plain_cluster(name: str, folder: Path) -> Iterator[PlainCluster]:
         create = [kind, "create", "cluster", *words, "--image", image.node, "--config", str(config), "--wait", "120s"]
         run(create, timeout=_CREATE_SECONDS, env=environment)
         _load_redis(name, image.contents)
-        yield PlainCluster(name, kubeconfig)
+        made = PlainCluster(name, kubeconfig)
+        for each in PEOPLE:
+            made.kubectl("create", "serviceaccount", each)
+        yield made
     finally:
         run([kind, "delete", "cluster", *words], timeout=_SECONDS, env=environment)
         run(["docker", "network", "rm", network], timeout=_SECONDS)

@@ -9,12 +9,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.containers.debian import check_can_bootstrap
-from sandbox.containers.docker import connect
-from sandbox.containers.images import image_tags
-from sandbox.core.errors import UnavailableError
 from sandbox.core.folders import cache_root
-from tests.e2e.kind.machine import COLD_SECONDS, NAME, held, record
+from tests.e2e.kind.machine import COLD_SECONDS, NAME, demand_images, held, record
 from tests.e2e.support import User
 
 KUBECONFIG = json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "precious"})
@@ -23,12 +19,7 @@ KUBECONFIG = json.dumps({"apiVersion": "v1", "kind": "Config", "current-context"
 @pytest.fixture(scope="session")
 def reachable() -> None:
     """Demand a Docker daemon that has the images, or a machine that can assemble them."""
-    try:
-        with connect() as docker:
-            if any(docker.image(tag) is None for tag in image_tags()):
-                check_can_bootstrap()
-    except UnavailableError as error:
-        pytest.skip(f"NOTHING OF THE KIND ENGINE IS SHOWN ON THIS MACHINE: {error.what}: {error.why}")
+    demand_images("KIND")
 
 
 @pytest.fixture(scope="session")

@@ -7,14 +7,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from sandbox.containers.debian import check_can_bootstrap
 from sandbox.containers.described import NAME_LABEL
+from sandbox.containers.docker import connect
+from sandbox.containers.images import image_tags
 from sandbox.core.commands import run
+from sandbox.core.errors import UnavailableError
 from tests.e2e.support import User, tool
 
 __all__ = [
     "COLD_SECONDS",
     "NAME",
     "component",
+    "demand_images",
     "docker",
     "executed",
     "held",
@@ -33,6 +40,16 @@ COLD_SECONDS = 2400.0
 """How long a first command may take, which may have to build the tools and assemble the images."""
 
 _SECONDS = 60.0
+
+
+def demand_images(of: str) -> None:
+    """Demand a Docker daemon that has the images, or a machine that can assemble them; skip aloud without."""
+    try:
+        with connect() as daemon:
+            if any(daemon.image(tag) is None for tag in image_tags()):
+                check_can_bootstrap()
+    except UnavailableError as error:
+        pytest.skip(f"NOTHING OF THE {of} ENGINE IS SHOWN ON THIS MACHINE: {error.what}: {error.why}")
 
 
 def docker(*words: str, seconds: float = _SECONDS, **options: Any) -> str:
