@@ -63,7 +63,8 @@ class Part:
             raise KeyboardInterrupt
         wanted = (saved / "text").read_text() if saved.exists() else ""
         changed = self.holds != wanted
-        self.holds = self.stragglers.pop() if self.stragglers else wanted
+        # Who is still at work writes into what was just put back.
+        self.holds = self.stragglers.pop() if changed and self.stragglers else wanted
         return int(changed)
 
 
