@@ -13,8 +13,8 @@ from sandbox.core.trees import keep_tree, put_back_tree
 NAMES = st.sampled_from(["a", "b", "c", "refs"])
 # A folder is a dictionary, a file its content.
 TREES: st.SearchStrategy[dict[str, object]] = st.recursive(
-    st.dictionaries(NAMES, st.text(max_size=3), max_size=3),
-    lambda below: st.dictionaries(NAMES, below | st.text(max_size=3), max_size=3),
+    st.dictionaries(NAMES, st.binary(max_size=3), max_size=3),
+    lambda below: st.dictionaries(NAMES, below | st.binary(max_size=3), max_size=3),
     max_leaves=8,
 )
 _COUNTER = itertools.count()
@@ -27,11 +27,12 @@ def write(folder: Path, tree: dict[str, object]) -> None:
         if isinstance(value, dict):
             write(folder / name, value)
         else:
-            (folder / name).write_text(str(value))
+            assert isinstance(value, bytes)
+            (folder / name).write_bytes(value)
 
 
 def read(folder: Path) -> dict[str, object]:
-    return {path.name: read(path) if path.is_dir() else path.read_text() for path in folder.iterdir()}
+    return {path.name: read(path) if path.is_dir() else path.read_bytes() for path in folder.iterdir()}
 
 
 def change(folder: Path, tree: dict[str, object]) -> None:
@@ -46,7 +47,8 @@ def change(folder: Path, tree: dict[str, object]) -> None:
         if isinstance(value, dict):
             write(folder / name, value)
         else:
-            (folder / name).write_text(str(value))
+            assert isinstance(value, bytes)
+            (folder / name).write_bytes(value)
 
 
 @given(before=TREES, after=TREES)
@@ -81,13 +83,13 @@ def test_a_folder_that_is_not_there_is_kept_as_an_empty_one(tmp_path: Path) -> N
 
 
 def test_what_is_kept_is_for_this_user_alone(tmp_path: Path) -> None:
-    write(tmp_path / "live", {"a": {"b": "c"}})
+    write(tmp_path / "live", {"a": {"b": b"c"}})
     keep_tree(tmp_path / "live", tmp_path / "kept")
     assert {path.stat().st_mode & 0o777 for path in (tmp_path / "kept", tmp_path / "kept" / "a")} == {0o700}
 
 
 def test_a_disk_that_refuses_is_told_of_with_the_folder(tmp_path: Path) -> None:
-    write(tmp_path / "live", {"a": "b"})
+    write(tmp_path / "live", {"a": b"b"})
     (tmp_path / "kept").mkdir()
     (tmp_path / "kept" / "a").write_text("is there already")
     with pytest.raises(UnavailableError, match=r"can't write .*kept"):
