@@ -45,7 +45,7 @@ CHECKS: dict[str, list[list[str]]] = {
     "unit": [["pytest", "tests/unit"]],
     "integration": [["pytest", "tests/integration"]],
     # Each file has sandboxes of its own, which wait more than they work; one worker has all that is in Docker.
-    "e2e": [["pytest", "tests/e2e", "-n", "3", "--dist", "loadgroup"]],
+    "e2e": [["pytest", "tests/e2e", "-n", "3", "--dist", "loadscope"]],
 }
 """What `test` runs, in this order: program and arguments of each."""
 

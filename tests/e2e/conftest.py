@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator, Iterator
-from pathlib import Path
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]  # it has no annotations for others
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # as above
 
 from tests.e2e.support import User
 
@@ -21,17 +22,20 @@ def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
         yield one
 
 
-HERE = Path(__file__).parent
-IN_DOCKER = (HERE / "kind", HERE / "cluster")
+IN_DOCKER = ("tests/e2e/kind/", "tests/e2e/cluster/")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say what one worker of pytest-xdist has to do by itself: a file's sandboxes, or all that is in Docker."""
-    for item in items:
-        if HERE in item.path.parents:
-            in_docker = any(folder in item.path.parents for folder in IN_DOCKER)
-            item.add_marker(pytest.mark.xdist_group("docker" if in_docker else item.path.stem))
+class _ByPlace(LoadScopeScheduling):  # type: ignore[misc]  # as above
+    """Gives a worker a file's tests, and one of them all that is in Docker: of that daemon there is only one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "docker" if file.startswith(IN_DOCKER) else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> _ByPlace:
+    """Say what one worker has to do by itself (a hook of pytest-xdist)."""
+    return _ByPlace(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
