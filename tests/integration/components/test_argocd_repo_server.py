@@ -19,7 +19,7 @@ from tests.integration.components.conftest import Bring
 @pytest.fixture
 def repo_server(brought_up: Bring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Context]:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "a folder with spaces" / ("deep" * 25)))
-    with brought_up("argocd-repo-server", tools=("argocd", "kustomize")) as context:
+    with brought_up("argocd-repo-server", tools=("argocd", "kustomize", "helm")) as context:
         yield context
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from sandbox.components.base import Context
+from sandbox.components.base import ARGOCD_NAMESPACE, Context
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Observation, State
 from sandbox.core.timeline import Timeline
@@ -31,6 +31,7 @@ class Commits:
     """What each commit renders to: the only thing that a verdict asks of an environment repository."""
 
     manifests: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    argocd_namespace: str = ARGOCD_NAMESPACE
 
     def overlay(self, environment: str) -> str:
         """Give a folder."""
