@@ -35,6 +35,9 @@ PROGRAMS = Path(sys.executable).parent
 PICTURE = "picture"
 COLUMNS = 112
 
+_WITHOUT = ["--ignore=tests/e2e/kind", "--ignore=tests/e2e/cluster"]
+_HA = "tests/e2e/kind/test_ha.py"
+
 CHECKS: dict[str, list[list[str]]] = {
     "lint": [
         ["ruff", "check", "."],
@@ -44,22 +47,22 @@ CHECKS: dict[str, list[list[str]]] = {
     ],
     "unit": [["pytest", "tests/unit"]],
     "integration": [["pytest", "tests/integration"]],
-    # Each file has sandboxes of its own, which wait more than they work; one worker has all that is in Docker.
-    "e2e": [["pytest", "tests/e2e", "-n", "3", "--dist", "loadscope"]],
+    # Each file has sandboxes of its own, which wait more than they work.
+    "e2e": [["pytest", "tests/e2e", *_WITHOUT, "-n", "2", "--dist", "loadfile"]],
+    # After them: a cluster of containers keeps two cores busy by itself.
+    "clusters": [["pytest", "tests/e2e/kind", "tests/e2e/cluster", f"--ignore={_HA}"]],
 }
 """What `test` runs, in this order: program and arguments of each."""
 
-PARTS: dict[str, list[list[str]]] = {
-    "kind": [["pytest", "tests/e2e/kind"]],
-    "cluster": [["pytest", "tests/e2e/cluster"]],
-}
-"""What it runs when asked for by name: parts of the above."""
+PARTS: dict[str, list[list[str]]] = {"kind": [["pytest", "tests/e2e/kind"]], "ha": [["pytest", _HA]]}
+"""What it runs when asked for by name: parts of the above, and what asks too much of a small machine."""
 
 NEEDS = {
     "integration": ("embedded",),
-    "e2e": tuple(sandboxes.ENGINES),
+    "e2e": ("embedded",),
+    "clusters": ("kind", "cluster"),
     "kind": ("kind",),
-    "cluster": ("kind", "cluster"),
+    "ha": ("kind",),
 }
 """Whose tools a suite needs: to build them takes longer than any test may."""
 
@@ -72,9 +75,9 @@ NEEDS = {
     },
 )
 def test(_: Context, suite: str = "", select: str = "") -> None:
-    """Check the project: lint, unit, integration and e2e tests, in this order; e2e has those on a real cluster too.
+    """Check the project: lint, unit, integration and e2e tests, and those in real clusters, in this order.
 
-    Examples: test; test unit; test kind; test e2e --select core
+    Examples: test; test unit; test kind; test ha; test e2e --select core
     """
     known = CHECKS | PARTS
     suites = [check_choice("suite", suite, known)] if suite else list(CHECKS)
