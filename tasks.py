@@ -50,19 +50,19 @@ CHECKS: dict[str, list[list[str]]] = {
     # Each file has sandboxes of its own, which wait more than they work.
     "e2e": [["pytest", "tests/e2e", *_WITHOUT, "-n", "2", "--dist", "loadfile"]],
     # After them: a cluster of containers keeps two cores busy by itself.
-    "clusters": [["pytest", "tests/e2e/kind", "tests/e2e/cluster", f"--ignore={_HA}"]],
+    "kind": [["pytest", "tests/e2e/kind", f"--ignore={_HA}"]],
 }
 """What `test` runs, in this order: program and arguments of each."""
 
-PARTS: dict[str, list[list[str]]] = {"kind": [["pytest", "tests/e2e/kind"]], "ha": [["pytest", _HA]]}
-"""What it runs when asked for by name: parts of the above, and what asks too much of a small machine."""
+PARTS: dict[str, list[list[str]]] = {"ha": [["pytest", _HA]], "cluster": [["pytest", "tests/e2e/cluster"]]}
+"""What it runs when asked for by name: what takes long on a small machine, for every night."""
 
 NEEDS = {
     "integration": ("embedded",),
     "e2e": ("embedded",),
-    "clusters": ("kind", "cluster"),
     "kind": ("kind",),
     "ha": ("kind",),
+    "cluster": ("kind", "cluster"),
 }
 """Whose tools a suite needs: to build them takes longer than any test may."""
 
@@ -77,7 +77,7 @@ NEEDS = {
 def test(_: Context, suite: str = "", select: str = "") -> None:
     """Check the project: lint, unit, integration and e2e tests, and those in real clusters, in this order.
 
-    Examples: test; test unit; test kind; test ha; test e2e --select core
+    Examples: test; test unit; test kind; test ha; test cluster; test e2e --select core
     """
     known = CHECKS | PARTS
     suites = [check_choice("suite", suite, known)] if suite else list(CHECKS)

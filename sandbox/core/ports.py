@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-import random
+import secrets
 import socket
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -86,7 +86,8 @@ def _checked(path: Path, leases: dict[str, Any]) -> dict[str, dict[str, int]]:
 def _pick(names: list[str], taken: set[int]) -> dict[str, int]:
     picked: dict[str, int] = {}
     candidates = range(_FIRST, _LAST)
-    start = random.randrange(len(candidates))  # noqa: S311  # spreads users of one machine, hides nothing
+    # Spreads the users of one machine. Not by `random`: programs that seed it alike would all begin at one place.
+    start = secrets.randbelow(len(candidates))
     for offset in range(len(candidates)):
         if len(picked) == len(names):
             break
