@@ -15,7 +15,9 @@ _SECONDS = 2.0
 
 
 @functools.lru_cache(maxsize=64)
-def _tls(authority: Path, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+def _tls(authority: Path, certificate: Path | None, key: Path | None, made: int) -> ssl.SSLContext:
+    # A sandbox that was taken down and came up again has another authority at the same place.
+    del made
     context = ssl.create_default_context(cafile=str(authority))
     if certificate is not None:
         context.load_cert_chain(certificate, key)
@@ -47,7 +49,8 @@ def http_ok(
     if authority is None:
         connection = http.client.HTTPConnection(address, timeout=seconds)
     else:
-        connection = http.client.HTTPSConnection(address, timeout=seconds, context=_tls(authority, certificate, key))
+        tls = _tls(authority, certificate, key, authority.stat().st_mtime_ns)
+        connection = http.client.HTTPSConnection(address, timeout=seconds, context=tls)
     try:
         connection.request("GET", path, headers={"Accept": accept})
         answer = connection.getresponse()
