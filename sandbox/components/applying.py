@@ -14,12 +14,15 @@ __all__ = ["apply_all", "covers"]
 _NOT_FOUND = 404
 _NAMESPACE = "Namespace"
 _CUSTOM = "CustomResourceDefinition"
+# Whoever may not bind every role is refused (404) where the role that is bound is not there yet (Kubernetes, "Using
+# RBAC Authorization", Restrictions on role binding creation or update).
+_BINDINGS = ("RoleBinding", "ClusterRoleBinding")
 # What the client's pool keeps open for a machine of two processors is twice that.
 _AT_ONCE = 4
 
 
 def apply_all(api: KubeApi, manifests: Iterable[Mapping[str, Any]], deadline: Deadline) -> None:
-    """Apply manifests side by side: after the namespaces among them, and after the custom types that they are of.
+    """Apply manifests side by side: namespaces first, bindings of roles last, and what is of a custom type after that.
 
     What is already as it must be is only looked at: to apply a large custom type again takes the API server seconds.
 
@@ -40,9 +43,11 @@ def apply_all(api: KubeApi, manifests: Iterable[Mapping[str, Any]], deadline: De
         if manifest["kind"] == _NAMESPACE:
             _have(api, manifest)
     others = [manifest for manifest in listed if manifest["kind"] != _NAMESPACE and manifest not in custom]
+    bindings = [manifest for manifest in others if manifest["kind"] in _BINDINGS]
     # Each waits for the API server's disk; in a fresh cluster that is most of the time.
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda manifest: _have(api, manifest), others))
+        for phase in ([manifest for manifest in others if manifest not in bindings], bindings):
+            list(pool.map(lambda manifest: _have(api, manifest), phase))
     for definition in definitions:
         name = definition["metadata"]["name"]
         wait_for(lambda name=name: _established(api, name), deadline, wanted=f"CRD {name} to be established")  # type: ignore[misc]

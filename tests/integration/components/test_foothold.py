@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from sandbox.components.applying import apply_all
 from sandbox.components.argocd_config import static_manifests
 from sandbox.components.argocd_in_namespace import bring_types
 from sandbox.components.base import Context
 from sandbox.components.foothold import ACCOUNT, NATIVE, PREPARED_LABEL, Foothold, own_namespace
 from sandbox.components.kube import KubeApi, KubeError
 from sandbox.components.leaving import leave
-from sandbox.components.rights import OWN_RULES, TENANT_RULES, Rule, missing
+from sandbox.components.rights import OWN_RULES, TENANT_RULES, Rule, missing, role, role_binding
 from sandbox.containers.described import Owner
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UnavailableError
@@ -240,3 +241,20 @@ def test_types_that_the_sandbox_did_not_bring_stay(strong: Foothold, admin: Kube
     leave(strong, [own_namespace(strong.owner.name)], Deadline.after(60))
     assert strong.has_types()
     assert admin.list("argoproj.io/v1alpha1", "Application") is not None
+
+
+def test_a_role_is_there_before_it_is_bound_by_an_account_that_may_bind_no_other(
+    strong: Foothold, tmp_path: Path
+) -> None:
+    own, rules = own_namespace(strong.owner.name), (Rule("", ("configmaps",), ("get",)),)
+    strong.claim(own, OWN_RULES)
+    account = speaks(strong, tmp_path)
+    subjects = [{"kind": "ServiceAccount", "name": "default", "namespace": own}]
+    names = [f"one-{number}" for number in range(8)]
+    bindings = [role_binding(name, own, name, subjects, {}) for name in names]
+    with pytest.raises(KubeError) as refused:
+        account.apply(bindings[0])
+    assert refused.value.status == 404
+    apply_all(account, [*bindings, *(role(name, own, rules, {}) for name in names)], Deadline.after(10))
+    found = {item["metadata"]["name"] for item in account.list("rbac.authorization.k8s.io/v1", "RoleBinding", own)}
+    assert found >= set(names)
