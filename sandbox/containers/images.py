@@ -10,7 +10,6 @@ until the user removes them.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -47,10 +46,11 @@ from sandbox.containers.docker import Docker
 from sandbox.containers.oci import Layer, LayerWriter, Layout, write_layout
 from sandbox.containers.preload import preload
 from sandbox.core.commands import run
-from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UnavailableError
-from sandbox.core.files import make_private_dir, writing_errors
+from sandbox.core.files import make_private_dir
 from sandbox.core.folders import cache_root
+from sandbox.core.locks import Mode, locked
 from sandbox.toolchain import Progress, Tool, ensure_tools, load_versions
 from sandbox.toolchain.tool import SilentProgress
 from sandbox.toolchain.versions import architecture
@@ -149,20 +149,15 @@ def _present(docker: Docker) -> Images | None:
 def kitchen(progress: Progress) -> Iterator[Path]:
     """Give a folder to assemble in, one process at a time; what a killed one left there is removed first."""
     top = make_private_dir(cache_root() / "images")
-    with writing_errors(top):
-        lock = os.open(top / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def free() -> Observation:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            note = "another process is making them; waiting for that"
-            progress.update(_NAME, None, note)
-            return pending(note)
-        return met()
-
-    try:
-        wait_for(free, Deadline.after(_LOCK_SECONDS), wanted="the images", every=0.5)
+    held = "another process is making them"
+    with locked(
+        top / ".lock",
+        Mode.ALONE,
+        Deadline.after(_LOCK_SECONDS),
+        wanted="the images",
+        held=held,
+        on_wait=lambda: progress.update(_NAME, None, f"{held}; waiting for that"),
+    ):
         for left in top.glob("making-*"):
             shutil.rmtree(left)
         space = shutil.disk_usage(top).free
@@ -177,8 +172,6 @@ def kitchen(progress: Progress) -> Iterator[Path]:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-    finally:
-        os.close(lock)
 
 
 class _Assembly:

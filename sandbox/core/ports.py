@@ -7,8 +7,6 @@ all sandboxes lie in one file of the state root, under a lock.
 from __future__ import annotations
 
 import errno
-import fcntl
-import os
 import secrets
 import socket
 from collections.abc import Iterable, Mapping
@@ -16,8 +14,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UnavailableError, UsageError
-from sandbox.core.files import read_json, write_json, writing_errors
+from sandbox.core.files import read_json, write_json
+from sandbox.core.locks import Mode, locked
 
 __all__ = ["LOOPBACK", "is_free", "lease_ports", "release_ports"]
 
@@ -25,6 +25,7 @@ LOOPBACK = "127.0.0.1"
 # Below the kernel's default range of ephemeral ports (32768 and up, ip(7)), so that no client
 # connection takes a port of ours while its owner restarts.
 _FIRST, _LAST = 20000, 32000
+_LOCK_SECONDS = 60.0  # choosing takes milliseconds
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
@@ -42,11 +43,10 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 def _change(root: Path, owner: str, wanted: Iterable[str] | None, fixed: Mapping[str, int]) -> dict[str, int]:
     path = root / "ports.json"
-    lock = root / ".ports.lock"
-    with writing_errors(lock):
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    held = "another command is choosing ports"
+    with locked(
+        root / ".ports.lock", Mode.ALONE, Deadline.after(_LOCK_SECONDS), wanted=f"{path} to be free", held=held
+    ):
         leases: dict[str, dict[str, int]] = {}
         if path.exists():
             leases = _checked(path, read_json(path))
@@ -57,8 +57,6 @@ def _change(root: Path, owner: str, wanted: Iterable[str] | None, fixed: Mapping
             leases[owner] = mine = mine | _pick([name for name in wanted if name not in mine], taken)
         write_json(path, leases)
         return mine
-    finally:
-        os.close(descriptor)
 
 
 def _with_fixed(

@@ -12,21 +12,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
-from sandbox.core.errors import UsageError
+from sandbox.core.conditions import Deadline
+from sandbox.core.errors import DeadlineError, UsageError
 from sandbox.core.files import make_private_dir, read_json, write_json, writing_errors
+from sandbox.core.locks import Mode, locked
 from sandbox.toolchain.tool import Progress, Tool
 from sandbox.toolchain.versions import GoModule, Source, ToolDescription, architecture
 
@@ -40,6 +41,7 @@ _DECIDE_NOTHING = frozenset({"seconds", "note"})
 
 _EXECUTABLE = 0o111
 _LOCK_SECONDS = 3600.0
+_HELD = "another process is making it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ class Store:
 
     def discard(self, tool: ToolDescription, source: Source, progress: Progress) -> None:
         """Take an entry away, so that it is made again."""
-        with self._locked(tool, source, progress):
+        with self._making(tool, source, progress):
             self._take_away(self.entry(tool, source))
 
     def make(self, tool: ToolDescription, source: Source, fill: Callable[[Path], Made], progress: Progress) -> Tool:
@@ -146,7 +148,7 @@ class Store:
             DeadlineError: Another process holds the entry for more than an hour.
         """
         entry = self.entry(tool, source)
-        with self._locked(tool, source, progress):
+        with self._making(tool, source, progress):
             found = self.find(tool, source)
             if found is not None:
                 return found
@@ -171,9 +173,12 @@ class Store:
         """
         for folder in self._root.glob(".making-*"):
             name = folder.name.removeprefix(".making-").rpartition(".")[0]
-            with self._lock_file(name) as lock:
-                if name == held or _try_lock(lock):
-                    shutil.rmtree(folder, ignore_errors=True)
+            if name == held:
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
+            # Its maker is at work where the lock is held, and takes it away itself.
+            with contextlib.suppress(DeadlineError), self._locked(name, 0.0, f"the remains of {name}"):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def _take_away(self, entry: Path) -> None:
         if entry.exists():
@@ -182,37 +187,19 @@ class Store:
             entry.rename(doomed / "old")
             shutil.rmtree(doomed, ignore_errors=True)
 
-    @contextlib.contextmanager
-    def _lock_file(self, name: str) -> Iterator[int]:
+    def _locked(
+        self, name: str, seconds: float, wanted: str, on_wait: Callable[[], None] = lambda: None
+    ) -> AbstractContextManager[None]:
         with writing_errors(self._root):
-            folder = make_private_dir(self._root / ".locks")
-            descriptor = os.open(folder / f"{name}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            yield descriptor
-        finally:
-            os.close(descriptor)
+            path = make_private_dir(self._root / ".locks") / f"{name}.lock"
+        return locked(path, Mode.ALONE, Deadline.after(seconds), wanted=wanted, held=_HELD, on_wait=on_wait)
 
-    @contextlib.contextmanager
-    def _locked(self, tool: ToolDescription, source: Source, progress: Progress) -> Iterator[None]:
-        with self._lock_file(self.entry(tool, source).name) as lock:
-
-            def free() -> Observation:
-                if _try_lock(lock):
-                    return met()
-                note = "another process is making it; waiting for that"
-                progress.update(tool.name, None, note)
-                return pending(note)
-
-            wait_for(free, Deadline.after(_LOCK_SECONDS), wanted=f"the cache entry of {tool.name}", every=0.2)
-            yield
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    def _making(self, tool: ToolDescription, source: Source, progress: Progress) -> AbstractContextManager[None]:
+        name = self.entry(tool, source).name
+        wanted = f"the cache entry of {tool.name}"
+        return self._locked(
+            name, _LOCK_SECONDS, wanted, lambda: progress.update(tool.name, None, f"{_HELD}; waiting for that")
+        )
 
 
 def _stat(path: Path) -> os.stat_result | None:
