@@ -150,14 +150,19 @@ class Looked:
         """
         if self.checked.held:
             return
-        wrong = [each.name for each in self.checked.verdicts if each.checked and not each.held]
         kind = DeadlineError if self.checked.timed_out else SandboxError
-        what = (
-            f"not every Application holds: {', '.join(wrong)}" if wrong else "the repository can't be deployed as it is"
-        )
+        what = self._complaint()
         error = kind(what, hint=f"read {self.files.html}" if self.files else "see the findings above")
         error.reported = True
         raise error
+
+    def _complaint(self) -> str:
+        verdicts = self.checked.verdicts
+        if wrong := [each.name for each in verdicts if each.checked and not each.held]:
+            return f"not every Application holds: {', '.join(wrong)}"
+        if verdicts and not any(each.checked for each in verdicts):
+            return f"no Application could be checked: {', '.join(each.name for each in verdicts)}"
+        return "the repository can't be deployed as it is"
 
 
 def look_at(output: Output, access: Access, given: str, wishes: Wishes, owning: Owning, reports: Path) -> Looked:

@@ -90,9 +90,9 @@ class Checked:
 
     @property
     def held(self) -> bool:
-        """Whether everything that could be looked at works."""
-        wrong = [each for each in self.verdicts if each.checked and not each.held]
-        return not wrong and not any(each.level is Level.ERROR for each in self.findings)
+        """Whether everything that could be looked at works; where nothing could be, nothing is shown."""
+        looked = [each for each in self.verdicts if each.checked]
+        return bool(looked) and all(each.held for each in looked) and not self._errors()
 
     @property
     def timed_out(self) -> bool:

@@ -46,6 +46,11 @@ def test_an_application_that_could_not_be_checked_fails_nothing_and_is_no_succes
     assert checked(verdict(), unseen).held
 
 
+def test_a_check_that_could_look_at_no_application_shows_nothing() -> None:
+    assert not checked(verdict(**dict.fromkeys(STAGES, Stage.UNSEEN))).held
+    assert not checked().held
+
+
 def test_an_error_about_the_repository_alone_lets_a_check_fail() -> None:
     assert not checked(verdict(), findings=(Finding(Level.ERROR, "", "link", "it leads out"),)).held
 
