@@ -10,7 +10,7 @@ from sandbox.core.errors import UsageError
 
 __all__ = ["check_choice", "check_repository_name", "check_sandbox_name", "check_snapshot_name"]
 
-_SANDBOX = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
 _REPOSITORY_PART = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?")
 _REPOSITORY_DEPTH = 3
 
@@ -21,13 +21,7 @@ def check_sandbox_name(name: str) -> str:
     Raises:
         UsageError: It may not; says what is allowed.
     """
-    if not _SANDBOX.fullmatch(name):
-        raise UsageError(
-            f"{name!r} can't be the name of a sandbox",
-            why="a name has 1 to 32 characters: a-z, 0-9 and '-', with a letter or digit at both ends",
-            hint="--name my-sandbox",
-        )
-    return name
+    return _check_label(name, "a sandbox", hint="--name my-sandbox")
 
 
 def check_snapshot_name(name: str) -> str:
@@ -36,11 +30,15 @@ def check_snapshot_name(name: str) -> str:
     Raises:
         UsageError: It may not; says what is allowed.
     """
-    if not _SANDBOX.fullmatch(name):
+    return _check_label(name, "a snapshot", hint="snapshot before-the-change")
+
+
+def _check_label(name: str, of: str, hint: str) -> str:
+    if not _LABEL.fullmatch(name):
         raise UsageError(
-            f"{name!r} can't be the name of a snapshot",
+            f"{name!r} can't be the name of {of}",
             why="a name has 1 to 32 characters: a-z, 0-9 and '-', with a letter or digit at both ends",
-            hint="snapshot before-the-change",
+            hint=hint,
         )
     return name
 

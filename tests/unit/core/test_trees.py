@@ -23,6 +23,11 @@ _COUNTER = itertools.count()
 def write(folder: Path, tree: dict[str, object]) -> None:
     """Write a tree anew, as Git and Distribution write: beside it, then in its place."""
     folder.mkdir()
+    fill(folder, tree)
+
+
+def fill(folder: Path, tree: dict[str, object]) -> None:
+    """Write a tree into a folder that is empty."""
     for name, value in tree.items():
         if isinstance(value, dict):
             write(folder / name, value)
@@ -43,12 +48,7 @@ def change(folder: Path, tree: dict[str, object]) -> None:
             path.rmdir()
         else:
             path.unlink()
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            write(folder / name, value)
-        else:
-            assert isinstance(value, bytes)
-            (folder / name).write_bytes(value)
+    fill(folder, tree)
 
 
 @given(before=TREES, after=TREES)
