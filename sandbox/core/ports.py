@@ -1,30 +1,35 @@
-"""Ports on loopback, leased so that two sandboxes of one user never meet, and remembered by each.
+"""Ports on loopback, leased so that no two sandboxes meet, and remembered by each.
 
 A sandbox keeps its ports for life: they stand in Git (repoURL) and in image names. The leases of
-all sandboxes lie in one file of the state root, under a lock.
+all sandboxes of a state root lie in one file, under a lock. Those of another root, or of another user
+of the machine, are not seen there: ports are chosen in blocks of which nothing is listened at, and a block
+is claimed by a name that the kernel gives to one process at a time while its owner comes up.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import secrets
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from sandbox.core.conditions import Deadline
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.files import read_json, write_json
 from sandbox.core.locks import Mode, locked
 
-__all__ = ["LOOPBACK", "is_free", "lease_ports", "release_ports"]
+__all__ = ["LOOPBACK", "claimed", "is_free", "lease_ports", "release_ports"]
 
 LOOPBACK = "127.0.0.1"
 # Below the kernel's default range of ephemeral ports (32768 and up, ip(7)), so that no client
 # connection takes a port of ours while its owner restarts.
 _FIRST, _LAST = 20000, 32000
+_BLOCK = 50  # ports; a sandbox needs about half as many
 _LOCK_SECONDS = 60.0  # choosing takes milliseconds
 
 
@@ -82,23 +87,72 @@ def _checked(path: Path, leases: dict[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def _pick(names: list[str], taken: set[int]) -> dict[str, int]:
-    picked: dict[str, int] = {}
-    candidates = range(_FIRST, _LAST)
+    picked: list[int] = []
+    blocks = range(_FIRST, _LAST, _BLOCK)
     # Spreads the users of one machine. Not by `random`: programs that seed it alike would all begin at one place.
-    start = secrets.randbelow(len(candidates))
-    for offset in range(len(candidates)):
-        if len(picked) == len(names):
+    start = secrets.randbelow(len(blocks))
+    for first in (*blocks[start:], *blocks[:start]):
+        if len(picked) >= len(names):
             break
-        port = candidates[(start + offset) % len(candidates)]
-        if port not in taken and is_free(port):
-            picked[names[len(picked)]] = port
+        picked += _unused(first, taken)
     if len(picked) < len(names):
         raise UnavailableError(
             f"no free ports on {LOOPBACK}",
             why=f"{len(names)} are needed between {_FIRST} and {_LAST}",
             hint="see who listens: ss -ltnp",
         )
-    return picked
+    return dict(zip(names, picked, strict=False))
+
+
+def _unused(first: int, taken: set[int]) -> Iterable[int]:
+    """Give all ports of a block of which no sandbox has any; none where one may have some."""
+    block = range(first, min(first + _BLOCK, _LAST))
+    with _claim(first) as is_ours:
+        unused = is_ours and taken.isdisjoint(block) and all(is_free(port) for port in block)
+    return block if unused else ()
+
+
+@contextlib.contextmanager
+def _claim(first: int) -> Iterator[bool]:
+    """Claim a block of ports, unless another process has it; gives whether it is ours.
+
+    An abstract name (unix(7)) is freed by the kernel however its holder ends, is the same for all users, and
+    is as wide as the ports themselves: each network namespace has its own.
+    """
+    with socket.socket(socket.AF_UNIX) as name:
+        try:
+            name.bind(f"\0gitops-sandbox-ports-{first}")
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            yield False
+        else:
+            yield True
+
+
+@contextlib.contextmanager
+def claimed(ports: Iterable[int], deadline: Deadline) -> Iterator[None]:
+    """Keep every sandbox of this machine from choosing ports beside these until there are servers that listen.
+
+    Args:
+        ports: Leased ones; those that were not chosen here need no claim.
+        deadline: How long to wait for somebody who looks whether they are free.
+
+    Raises:
+        DeadlineError: A sandbox of another state folder or user is coming up at these ports.
+    """
+    with contextlib.ExitStack() as held:
+
+        def claim(first: int) -> Observation:
+            with contextlib.ExitStack() as tried:
+                if not tried.enter_context(_claim(first)):
+                    return pending("they are claimed by a sandbox of another state folder or user")
+                held.push(tried.pop_all())
+            return met()
+
+        for first in sorted({port - (port - _FIRST) % _BLOCK for port in ports if _FIRST <= port < _LAST}):
+            wait_for(partial(claim, first), deadline, wanted=f"the ports from {first} on to be this sandbox's")
+        yield
 
 
 def lease_ports(

@@ -18,7 +18,7 @@ from sandbox.components.base import Component, Context, ProcessComponent, Statef
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UnavailableError, UsageError
 from sandbox.core.names import check_choice
-from sandbox.core.ports import is_free, lease_ports
+from sandbox.core.ports import claimed, is_free, lease_ports
 from sandbox.core.processes import end_marked
 from sandbox.core.supervision import Lease, SupervisorClient
 from sandbox.core.timeline import Timeline
@@ -36,6 +36,7 @@ WHOLE_CLUSTER = "whole-cluster"
 """The capability of an engine whose sandboxes can be put back to an earlier moment."""
 
 _PEOPLES_TOOLS = ("kubectl", "argocd", "kustomize", "crane")
+_CLAIM_SECONDS = 5.0  # whoever only looks for free ports has one for a millisecond
 _END_SECONDS = 20.0
 
 
@@ -310,6 +311,7 @@ def supervised(context: Context, components: Sequence[Component]) -> Iterator[Le
     """Give a running supervisor; one started here ends with everything unless the lease is kept.
 
     Raises:
+        DeadlineError: A sandbox of somebody else is coming up at its ports.
         UnavailableError: A port that one of the components needs is in use by something else.
     """
     if context.supervisor.process() is not None:
@@ -317,13 +319,14 @@ def supervised(context: Context, components: Sequence[Component]) -> Iterator[Le
         return
     # What an earlier supervisor left when it was killed would hold the ports.
     end_marked(context.run_id, Deadline.after(_END_SECONDS))
-    _check_ports(context, [part for part in components if isinstance(part, ProcessComponent)])
-    context.dir("logs")
-    lease = context.supervisor.start(context.run_id)
-    try:
-        yield lease
-    finally:
-        lease.drop()
+    with claimed(context.ports.values(), Deadline.after(_CLAIM_SECONDS)):
+        _check_ports(context, [part for part in components if isinstance(part, ProcessComponent)])
+        context.dir("logs")
+        lease = context.supervisor.start(context.run_id)
+        try:
+            yield lease
+        finally:
+            lease.drop()
 
 
 def _check_ports(context: Context, processes: Sequence[Component]) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from sandbox.core import ports
-from sandbox.core.errors import UnavailableError, UsageError
-from sandbox.core.ports import LOOPBACK, is_free, lease_ports, release_ports
+from sandbox.core.conditions import Deadline
+from sandbox.core.errors import DeadlineError, UnavailableError, UsageError
+from sandbox.core.ports import LOOPBACK, claimed, is_free, lease_ports, release_ports
 
 NAMES = ("git", "registry", "api")
 
@@ -81,6 +82,44 @@ def test_a_port_in_use_is_not_given(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert caught.value.hint.startswith("see who listens")
     assert is_free(used)
     assert lease_ports(tmp_path, "a", ["git"]) == {"git": used}
+
+
+def test_no_port_is_chosen_beside_one_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listener() as used:
+        monkeypatch.setattr(ports, "_FIRST", used - 1)
+        monkeypatch.setattr(ports, "_LAST", used + 1)
+        # It may be a sandbox of another user, whose other ports are not yet listened at.
+        with pytest.raises(UnavailableError):
+            lease_ports(tmp_path, "a", ["git"])
+
+
+def test_sandboxes_of_two_state_folders_that_come_up_together_share_no_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("one", "two", "three"):
+        (tmp_path / folder).mkdir()
+    first = lease_ports(tmp_path / "one", "a", NAMES)
+    monkeypatch.setattr(ports, "_FIRST", min(first.values()))
+    monkeypatch.setattr(ports, "_LAST", min(first.values()) + 2 * ports._BLOCK)
+    with claimed(first.values(), Deadline.after(5)):
+        second = lease_ports(tmp_path / "two", "b", NAMES)
+    assert set(first.values()).isdisjoint(second.values())
+    monkeypatch.setattr(ports, "_LAST", ports._FIRST + ports._BLOCK)
+    with claimed(first.values(), Deadline.after(5)), pytest.raises(UnavailableError):
+        lease_ports(tmp_path / "three", "c", NAMES)
+    assert lease_ports(tmp_path / "three", "c", NAMES) == first
+
+
+def test_ports_at_which_another_sandbox_comes_up_are_told(tmp_path: Path) -> None:
+    mine = lease_ports(tmp_path, "a", NAMES).values()
+    with (
+        claimed(mine, Deadline.after(5)),
+        pytest.raises(DeadlineError, match="another state folder or user"),
+        claimed(mine, Deadline.after(0.1)),
+    ):
+        pytest.fail("two had the same ports")
+    with claimed(mine, Deadline.after(5)):
+        pass  # it is given back
 
 
 def test_a_port_that_is_used_on_all_addresses_is_not_free() -> None:
