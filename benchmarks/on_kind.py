@@ -118,10 +118,10 @@ def push_to_answer(made: World, image: str, version: str, commit: str) -> float:
     return seconds
 
 
-def stop_and_start(made: World, name: str) -> float:
-    """Stop a sandbox and start it again; give the seconds until its application answers again."""
+def stop_and_start(made: World, name: str, version: str, commit: str) -> float:
+    """Stop a sandbox and start it again; give the seconds until what lived there answers again."""
     began = time.monotonic()
     sandboxes.stop(name)
     sandboxes.start(name, Timeline())
-    _until_it_answers(made)
+    until(made, f"{version} to answer", made.service.says(version, commit))
     return time.monotonic() - began
