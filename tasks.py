@@ -46,7 +46,7 @@ CHECKS: dict[str, list[list[str]]] = {
         ["lint-imports"],
     ],
     "unit": [["pytest", "tests/unit"]],
-    "integration": [["pytest", "tests/integration"]],
+    "integration": [["pytest", "tests/integration", "-n", "2", "--dist", "loadfile"]],
     # Each file has sandboxes of its own, which wait more than they work.
     "e2e": [["pytest", "tests/e2e", *_WITHOUT, "-n", "2", "--dist", "loadfile"]],
     # After them: a cluster of containers keeps two cores busy by itself.

@@ -148,7 +148,7 @@ def test_a_member_that_is_a_link_is_refused(server: Server, tmp_path: Path) -> N
         get(tmp_path, release(url, packed.getvalue(), member="thing"))
 
 
-@pytest.mark.parametrize("packed", [archive_of({"other": b"x"}), b"no archive at all"])
+@pytest.mark.parametrize("packed", [archive_of({"other": b"x"}), b"no archive at all"], ids=["another", "none"])
 def test_an_archive_without_the_member_is_refused(server: Server, tmp_path: Path, packed: bytes) -> None:
     with pytest.raises(UnavailableError, match="can't be taken from the archive"):
         get(tmp_path, release(server.serve("/a.tar.gz", packed), packed, member="thing"))
