@@ -15,7 +15,6 @@ import docker
 import requests
 from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
-from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
 
 from sandbox.containers.described import (
     Container,
@@ -25,6 +24,7 @@ from sandbox.containers.described import (
     Owner,
     configured_like,
     container_of,
+    outputs,
 )
 from sandbox.containers.packing import packed
 from sandbox.containers.unreachable import check_listens, mend, mend_refusal, root_cause
@@ -33,6 +33,7 @@ from sandbox.core.errors import UnavailableError
 __all__ = ["Docker", "connect"]
 
 _SECONDS = 120
+_SILENT_SECONDS = 300  # kubeadm waits for a kubelet for four minutes
 _LOOPBACK = "127.0.0.1"
 
 
@@ -208,18 +209,17 @@ class Docker:
         api = self._client.api
         with _our_errors(f"can't run {argv[0]} in container {name}"):
             made = api.exec_create(name, list(argv))["Id"]
-            stream = api.exec_start(made, socket=True)
-            # The SDK's own way of reading leaves the connection to the garbage collector.
-            with contextlib.closing(stream._sock), contextlib.closing(stream._response):  # noqa: SLF001
-                frames = frames_iter(stream, tty=False)
-                out, err = consume_socket_output((demux_adaptor(*frame) for frame in frames), demux=True)
+            # The SDK's own exec_start takes the connection over, and loses what came together with the answer's head.
+            answer = api._post_json(api._url("/exec/{0}/start", made), data={}, stream=True, timeout=_SILENT_SECONDS)  # noqa: SLF001
+            with contextlib.closing(answer):
+                out, err = outputs(api._result(answer, binary=True))  # noqa: SLF001
             code = api.exec_inspect(made)["ExitCode"]
         if code != 0:
             raise UnavailableError(
                 f"`{' '.join(argv)}` in container {name} ended with exit code {code}",
                 why=(err or out or b"it said nothing").decode(errors="replace").strip(),
             )
-        return (out or b"").decode(errors="replace")
+        return out.decode(errors="replace")
 
     def put(self, name: str, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
         """Write files into a container, with the folders that they lack.
