@@ -8,7 +8,7 @@ password is set before the first start, Argo CD makes no initial one that would 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sandbox.components.applying import apply_all
 from sandbox.components.argocd_config import PLAIN, secret, static_manifests
@@ -24,9 +24,9 @@ from sandbox.containers.described import NAME_LABEL
 from sandbox.containers.docker import connect
 from sandbox.containers.images import ensure_images
 from sandbox.core.conditions import Deadline, Observation, State, met, pending
-from sandbox.core.files import write_file
+from sandbox.core.files import read_json, write_file, write_json
 
-__all__ = ["SERVER_NODE_PORT", "ArgocdInCluster", "ArgocdSettings"]
+__all__ = ["SERVER_NODE_PORT", "ArgocdInCluster", "ArgocdManifests", "ArgocdSettings"]
 
 SERVER_NODE_PORT = 30443
 """Where argocd-server answers on the node, as the overlay says."""
@@ -89,7 +89,7 @@ class ArgocdInCluster:
     """The workloads of Argo CD."""
 
     name = "argocd"
-    requires = ("argocd-config",)
+    requires = ("argocd-config", "argocd-manifests")
     ports: tuple[str, ...] = ("argocd-server",)
 
     def ensure(self, context: Context) -> None:
@@ -100,7 +100,8 @@ class ArgocdInCluster:
         namespace = context.argocd_namespace
         if api.get("v1", "Secret", "argocd-redis", namespace) is None:
             api.create(secret("argocd-redis", namespace, password, {"app.kubernetes.io/part-of": "argocd"}))
-        apply_all(api, self.rendered(context), Deadline.after(_APPLY_SECONDS))
+        ahead = cast("list[dict[str, Any]]", read_json(_ahead(context))["items"])
+        apply_all(api, ahead, Deadline.after(_APPLY_SECONDS))
 
     def edits(self, context: Context) -> list[list[str]]:
         """Say what `kustomize edit` has to change in the overlay."""
@@ -154,6 +155,41 @@ class ArgocdInCluster:
 
     def remove(self, context: Context) -> None:
         """It goes with the cluster."""
+
+
+class ArgocdManifests:
+    """What the overlay renders to, worked out while the cluster is made: two seconds of a processor's time.
+
+    Args:
+        workloads: Whose.
+    """
+
+    name = "argocd-manifests"
+    requires: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+
+    def __init__(self, workloads: ArgocdInCluster) -> None:
+        self._workloads = workloads
+
+    def ensure(self, context: Context) -> None:
+        """Render them into a file."""
+        context.dir("run")
+        write_json(_ahead(context), {"items": self._workloads.rendered(context)})
+
+    def ready(self, context: Context) -> Observation:
+        """They are ready once rendered."""
+        del context
+        return met("rendered")
+
+    def diagnose(self, context: Context, into: Path) -> None:
+        """Nothing: it is what the versions say."""
+
+    def remove(self, context: Context) -> None:
+        """They go with the folder."""
+
+
+def _ahead(context: Context) -> Path:
+    return context.folder / "run" / f"{ArgocdManifests.name}.json"
 
 
 def _variant(context: Context) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from sandbox.containers.host import HostNeeds
-from sandbox.containers.node import POD_SUBNET
+from sandbox.containers.node import POD_SUBNET, SERVICE_SUBNET
 
 __all__ = ["Mount", "PortMapping", "cluster_config"]
 
@@ -21,6 +21,8 @@ _ALONE = [{"name": "leader-elect", "value": "false"}]
 _CONTROL_PLANE = {
     "kind": "ClusterConfiguration",
     "apiVersion": "kubeadm.k8s.io/v1beta4",
+    # Garbage is collected less often, which saves a fifth of the work of starting.
+    "apiServer": {"extraEnvs": [{"name": "GOGC", "value": "300"}]},
     # The list replaces kind's own, which has the first of these.
     "controllerManager": {"extraArgs": [{"name": "enable-hostpath-provisioner", "value": "true"}, *_ALONE]},
     "scheduler": {"extraArgs": _ALONE},
@@ -102,6 +104,7 @@ def cluster_config(
             # kind's own network program can't be had as a module.
             "disableDefaultCNI": True,
             "podSubnet": POD_SUBNET,
+            "serviceSubnet": SERVICE_SUBNET,
         },
         "nodes": [control_plane, *({"role": "worker", **common} for _ in range(workers))],
         "kubeadmConfigPatches": [yaml.safe_dump(_CONTROL_PLANE)],

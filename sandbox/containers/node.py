@@ -14,7 +14,7 @@ from sandbox.core.errors import UsageError
 from sandbox.core.files import writing_errors
 from sandbox.toolchain import Tool
 
-__all__ = ["CHANGES", "NODE_PACKAGES", "POD_SUBNET", "make_node"]
+__all__ = ["CHANGES", "NODE_PACKAGES", "POD_SUBNET", "SERVICE_SUBNET", "make_node"]
 
 # What kind's own base image installs, without what serves file systems that nothing here uses; socat is kubeadm's.
 NODE_PACKAGES = (
@@ -42,6 +42,9 @@ CHANGES = (
 POD_SUBNET = "10.244.0.0/16"
 """The pods' addresses; each node has a part of them, its ``spec.podCIDR``."""
 
+SERVICE_SUBNET = "10.96.0.0/16"
+"""The Services' addresses, which kube-proxy turns into those of pods."""
+
 _PROGRAM = 0o755
 _DATA = 0o644
 _SECONDS = 120.0
@@ -51,7 +54,24 @@ _PLACES = {
     "opt/cni/bin": ("cni-bridge", "cni-host-local", "cni-loopback", "cni-portmap"),
 }
 _CNI_TEMPLATE = "etc/containerd/cni.conflist.template"
-_UNITS = ("kubelet.service", "containerd.service", "undo-mount-hacks.service")
+_REFUSING = "refuse-unserved-services.service"
+_UNITS = ("kubelet.service", "containerd.service", "undo-mount-hacks.service", _REFUSING)
+# Until kube-proxy has made its rules, what a pod sends to a Service's address would be sent on and lost, and its
+# sender would sit out a time-out of 30 s: CoreDNS, which then answers nobody. Refused, it asks again at once. What
+# kube-proxy has rules for has another address when routes are looked up (ip-rule(8), "unreachable").
+_REFUSING_UNIT = f"""\
+[Unit]
+Description=Refuse what pods send to Services that nobody serves yet
+Before=containerd.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/usr/sbin/ip rule add iif cni0 to {SERVICE_SUBNET} unreachable
+
+[Install]
+WantedBy=multi-user.target
+"""
 # Started on a real machine for its hardware and its user sessions; kind's base image has them taken out too.
 _NOT_WANTED = (
     "lib/systemd/system/multi-user.target.wants/*",
@@ -120,6 +140,7 @@ def _set_up_systemd(root: Path) -> None:
     settings.mkdir(parents=True)
     # Pods that ignore SIGTERM would hold up a stop until Docker kills all, etcd included; its default is 10 s.
     (settings / "10-gitops-sandbox.conf").write_text("[Manager]\nDefaultTimeoutStopSec=5s\n")
+    (root / "etc" / "systemd" / "system" / _REFUSING).write_text(_REFUSING_UNIT)
     run(["chroot", root, "systemctl", "enable", *_UNITS], timeout=_SECONDS)
     run(["chroot", root, "systemctl", "mask", "systemd-binfmt.service"], timeout=_SECONDS)
 

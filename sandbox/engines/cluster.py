@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.components.argocd_config import ArgocdConfig
+from sandbox.components.argocd_in_cluster import ArgocdManifests
 from sandbox.components.argocd_in_namespace import ArgocdInNamespace, NamespacedArgocdSettings, bring_types, types_of
 from sandbox.components.base import Component, Context
 from sandbox.components.ci_runner import CiRunner
@@ -94,6 +95,7 @@ class Cluster(Engine):
 
     def components(self) -> list[Component]:
         """Give the parts of a sandbox in somebody's cluster."""
+        argocd = ArgocdInNamespace()
         return [
             argocd_pki(),
             RegistryInCluster(),
@@ -106,7 +108,8 @@ class Cluster(Engine):
             GitTunnel(),
             NamespacedArgocdSettings("pki"),
             ArgocdConfig(NamespacedArgocdSettings.name),
-            ArgocdInNamespace(),
+            ArgocdManifests(argocd),
+            argocd,
             PortForward("argocd-forward", "deployment/argocd-server", "argocd-server", _ARGOCD_PORT, _argocd, "argocd"),
         ]
 

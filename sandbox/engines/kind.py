@@ -10,7 +10,7 @@ from pathlib import Path
 from sandbox.components import git_server
 from sandbox.components.argocd_config import ArgocdConfig
 from sandbox.components.argocd_ha import HA_NODES
-from sandbox.components.argocd_in_cluster import ArgocdInCluster, ArgocdSettings
+from sandbox.components.argocd_in_cluster import ArgocdInCluster, ArgocdManifests, ArgocdSettings
 from sandbox.components.base import Component
 from sandbox.components.ci_runner import CiRunner
 from sandbox.components.container import end_making, network_name
@@ -59,6 +59,7 @@ class Kind(Engine):
 
     def components(self) -> list[Component]:
         """Give the parts of a sandbox on kind."""
+        argocd = ArgocdInCluster()
         return [
             argocd_pki(),
             RegistryContainer(),
@@ -71,7 +72,8 @@ class Kind(Engine):
             PodNetwork(),
             ArgocdSettings("kind-cluster"),
             ArgocdConfig(ArgocdSettings.name),
-            ArgocdInCluster(),
+            ArgocdManifests(argocd),
+            argocd,
             NodePods(),
         ]
 
