@@ -25,6 +25,9 @@ __all__ = ["NodePull"]
 _POD = "node-pull"
 _SECONDS = 90.0
 _PUSH_SECONDS = 60.0
+# A node refuses its own port until its kube-proxy has heard of the registry's pod, on a busy machine for seconds; the
+# runtime asks again after ten, and after twenty more.
+_PROXY_SECONDS = 35.0
 _USER_ID = 65532
 
 
@@ -50,7 +53,8 @@ class NodePull:
         wait_for(lambda: _gone(api, namespace), deadline, wanted="an earlier pod to be gone", every=0.1)
         api.create(self._pod(context, image))
         try:
-            wait_for(lambda: _pulled(api, namespace), deadline, wanted=f"a node to pull {image}", every=0.1)
+            patience = Deadline.after(_PROXY_SECONDS)
+            wait_for(lambda: _pulled(api, namespace, patience), deadline, wanted=f"a node to pull {image}", every=0.1)
         except ConditionFailedError as error:
             error.hint = "docs/decisions/0015-existing-cluster.md says which clusters' nodes can"
             raise
@@ -122,14 +126,14 @@ def _gone(api: KubeApi, namespace: str) -> Observation:
     return pending("it is being deleted") if api.get("v1", "Pod", _POD, namespace) else met("gone")
 
 
-def _pulled(api: KubeApi, namespace: str) -> Observation:
+def _pulled(api: KubeApi, namespace: str, patience: Deadline) -> Observation:
     """Look what became of the pull: the image's id is told as soon as the node has it, whatever comes then."""
     status = (api.get("v1", "Pod", _POD, namespace) or {}).get("status", {})
     for each in status.get("containerStatuses") or ():
         if each.get("imageID"):
             return met("pulled")
         waiting = (each.get("state") or {}).get("waiting") or {}
-        if waiting.get("reason") == "ImagePullBackOff":
+        if waiting.get("reason") == "ImagePullBackOff" and patience.passed:
             return failed(str(waiting.get("message")))
         return pending(f"{waiting.get('reason')}: {waiting.get('message', '')}")
     unmet = [entry.get("message", "") for entry in status.get("conditions") or () if entry["status"] == "False"]
