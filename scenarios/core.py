@@ -12,6 +12,9 @@ __all__ = ["core"]
 CONTAINERS = frozenset({"containers"})
 """What a step needs that asks the application itself."""
 
+SETTINGS = frozenset({"argocd-settings"})
+"""What a sabotage needs that changes Argo CD's own settings."""
+
 PATCHES = data_root() / "fixtures" / "patches"
 PIPELINE_SECONDS = 300.0  # the first run of all compiles the application's standard library, on a busy machine too
 
@@ -136,6 +139,7 @@ def audit_trail(world: World, deployed: list[str], reverted: dict[str, str]) -> 
             "release",
             "Argo CD expects another webhook secret",
             sabotage.wrong_webhook_secret,
+            needs=SETTINGS,
             shared=True,
         ),
         Sabotage("wrong-tag", "release", "CI announces the tag of an earlier commit", sabotage.announce_wrong_tag),

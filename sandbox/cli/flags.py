@@ -48,6 +48,7 @@ class Bringing:
         " one that there is keeps its own).",
     )
     context: str = flag("", "With --engine cluster: in the cluster of which context of your kubeconfig.")
+    argocd: str = flag("", "With --context: use the Argo CD that runs in this namespace of that cluster, as a guest.")
     nodes: int = flag(0, "How many nodes the cluster has (1 for a new sandbox, 3 with --ha).")
     ha: bool = flag(
         False,  # noqa: FBT003  # a field's default
@@ -73,6 +74,7 @@ class Bringing:
             merge_kubeconfig=self.merge_kubeconfig,
             context=self.context,
             ha=self.ha,
+            argocd=self.argocd,
         )
 
 

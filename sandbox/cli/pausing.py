@@ -62,10 +62,11 @@ class Pauses:
         way = access.to_json(own)
         commands = [command.line for command in access_commands(way) if command.line.startswith(_SHOWN)]
         argocd = way["argocd"]
+        page = f"  {argocd['url']}  Argo CD, as {argocd['username']}; its password: {argocd['password_file']}"
         lines = [
             f"paused; {why}",
             *(f"  {line}" for line in commands),
-            f"  {argocd['url']}  Argo CD, as {argocd['username']}; its password: {argocd['password_file']}",
+            *([page] if argocd["url"] else []),
             "  Enter goes on; Ctrl-C ends the story and leaves everything as it is",
         ]
         for line in lines:

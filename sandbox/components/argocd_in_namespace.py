@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.components.applying import apply_all
 from sandbox.components.argocd_config import secret, static_manifests
+from sandbox.components.argocd_home import OwnHome
 from sandbox.components.argocd_in_cluster import ArgocdInCluster, ArgocdSettings
 from sandbox.components.base import Context
 from sandbox.components.kube import KubeApi
+from sandbox.components.rights import APPLICATION_RULES, role, role_binding
+from sandbox.containers.described import Owner
 from sandbox.core.conditions import Deadline, Observation
 from sandbox.toolchain import Tool
 
 __all__ = [
     "TYPE",
     "ArgocdInNamespace",
+    "HomeInNamespace",
     "NamespacedArgocdSettings",
     "argocd_image",
     "bring_types",
@@ -32,6 +37,9 @@ TYPE = "CustomResourceDefinition"
 _CLUSTER_KINDS = (TYPE, "ClusterRole", "ClusterRoleBinding")
 _SECRET = "gitops-sandbox-cluster"  # noqa: S105  # the name of the Secret, not the secret
 _TYPE_SECONDS = 60.0
+_ROLE = "gitops-sandbox-argocd"
+# Those who change objects for an Application: the one by itself, the other for who clicks in the web page.
+_ACCOUNTS = ("argocd-application-controller", "argocd-server")
 
 
 def bring_types(api: KubeApi, argocd: Tool, labels: Mapping[str, str]) -> None:
@@ -112,3 +120,23 @@ class ArgocdInNamespace(ArgocdInCluster):
     def ready(self, context: Context) -> Observation:
         """It is ready when every workload is rolled out."""
         return self.rolled_out(context)
+
+
+@dataclass(frozen=True, slots=True)
+class HomeInNamespace(OwnHome):
+    """That of an Argo CD which is the sandbox's alone, and may fill only what it is told of.
+
+    Attributes:
+        owner: The sandbox.
+    """
+
+    owner: Owner = field(kw_only=True)
+
+    def open_to(self, api: KubeApi, namespaces: Sequence[str], known: Sequence[str]) -> None:
+        """Give Argo CD its Role in them, and tell it of all that are known."""
+        labels = self.owner.labels
+        accounts = [{"kind": "ServiceAccount", "name": name, "namespace": self.namespace} for name in _ACCOUNTS]
+        for name in namespaces:
+            api.apply(role(_ROLE, name, APPLICATION_RULES, labels))
+            api.apply(role_binding(_ROLE, name, _ROLE, accounts, labels))
+        api.apply(cluster_secret(self.namespace, known))

@@ -65,6 +65,7 @@ class Context:
         ha: Whether it has Argo CD's HA variant.
         hosts: Where a server listens that does not listen on 127.0.0.1, by the purpose of its port.
         argocd_namespace: Where Argo CD and its Applications are.
+        own_namespace: Where in the cluster the sandbox's own programs run.
         inside: ``host:port`` by which the cluster's pods reach a server that this machine reaches by another, by the
             purpose of its port.
         within: The only namespaces that the sandbox may look into; all of the cluster's when empty.
@@ -80,6 +81,7 @@ class Context:
     ha: bool = False
     hosts: Mapping[str, str] = field(default_factory=dict)
     argocd_namespace: str = ARGOCD_NAMESPACE
+    own_namespace: str = ARGOCD_NAMESPACE
     inside: Mapping[str, str] = field(default_factory=dict)
     within: tuple[str, ...] = ()
     secrets: Secrets = field(init=False)

@@ -40,7 +40,6 @@ class GitRelay(PodServer):
 
     name = "git-relay"
     program = "chisel"
-    requires = ("pki",)
 
     def containers(self, context: Context) -> Sequence[Mapping[str, Any]]:
         """Take a tunnel from the pod's loopback alone, which may open the one port."""
@@ -98,7 +97,7 @@ class GitTunnel(ProcessComponent):
 
     def ready(self, context: Context) -> Observation:
         """It is ready when the Git server answers to a request that comes from within the cluster."""
-        path = f"/api/v1/namespaces/{context.argocd_namespace}/services/{_SERVICE}:git/proxy/healthz"
+        path = f"/api/v1/namespaces/{context.own_namespace}/services/{_SERVICE}:git/proxy/healthz"
         try:
             KubeApi(context.pki("admin.kubeconfig")).text(path)
         except SandboxError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.components.argocd_config import GIT_SECRET, GIT_USER, WEBHOOK_SECRET
@@ -15,12 +16,14 @@ from sandbox.core.trees import keep_tree, put_back_tree
 from sandbox.servers.gate import shut
 
 __all__ = [
+    "ARGOCD_SERVER",
     "CI_SECRET",
     "CI_USER",
     "DEVELOPER_SECRET",
     "DEVELOPER_USER",
     "ENVIRONMENTS",
     "GitServer",
+    "Receiver",
     "repositories_root",
 ]
 
@@ -38,16 +41,47 @@ def repositories_root(folder: Path) -> Path:
     return folder / "git"
 
 
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """Who is told of every push in Argo CD's place.
+
+    Attributes:
+        purpose: Of the leased port that it listens on.
+        authority: The name of the authority of its certificate (see ``sandbox.components.pki``); empty where it speaks
+            plain HTTP.
+        requires: The components that must be ready before the Git server knows of it.
+    """
+
+    purpose: str
+    authority: str = ""
+    requires: tuple[str, ...] = ()
+
+    def url(self, context: Context) -> str:
+        """Give its URL, without a slash at its end."""
+        return f"{'https' if self.authority else 'http'}://{context.address(self.purpose)}"
+
+
+ARGOCD_SERVER = Receiver("argocd-server", "argocd-ca.crt", ("pki",))
+"""Argo CD itself."""
+
+
 class GitServer(ProcessComponent):
-    """``git http-backend`` behind our HTTP server; see ``sandbox.servers.git_http``."""
+    """``git http-backend`` behind our HTTP server; see ``sandbox.servers.git_http``.
+
+    Args:
+        receiver: Who is told of every push, beside CI.
+    """
 
     name = "git-server"
-    requires = ("pki",)
     ports = ("git-server",)
+
+    def __init__(self, receiver: Receiver = ARGOCD_SERVER) -> None:
+        self._receiver = receiver
+        self.requires = receiver.requires
 
     def prepare(self, context: Context) -> None:
         """Write its configuration; three accounts, each with the least that its role needs."""
-        secrets = context.secrets
+        secrets, receiver = context.secrets, self._receiver
         configuration = {
             "host": context.host("git-server"),
             "port": context.ports["git-server"],
@@ -60,10 +94,10 @@ class GitServer(ProcessComponent):
             },
             "webhooks": [
                 {
-                    "url": f"https://{context.address('argocd-server')}/api/webhook",
+                    "url": f"{receiver.url(context)}/api/webhook",
                     "secret": secrets.value(WEBHOOK_SECRET),
                     "repositories": ["*"],
-                    "ca_file": str(context.pki("argocd-ca.crt")),
+                    "ca_file": str(context.pki(receiver.authority)) if receiver.authority else None,
                 },
                 {
                     "url": f"http://{context.address('ci-runner')}/api/webhook",

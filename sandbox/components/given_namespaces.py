@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.components.argocd_config import secret
-from sandbox.components.argocd_in_namespace import cluster_secret
+from sandbox.components.argocd_home import ArgocdHome
 from sandbox.components.base import Context
 from sandbox.components.foothold import NATIVE, PREPARED_LABEL, Foothold
 from sandbox.components.kube import KubeApi, KubeError
 from sandbox.components.namespaces import Owns
 from sandbox.components.registry_in_cluster import READER_SECRET, READER_USER
-from sandbox.components.rights import APPLICATION_KINDS, APPLICATION_RULES, TENANT_RULES, role, role_binding
+from sandbox.components.rights import APPLICATION_KINDS, TENANT_RULES
 from sandbox.containers.described import NAME_LABEL, Owner
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.files import read_json, write_json
@@ -26,9 +26,6 @@ __all__ = ["PULL_SECRET", "GivenNamespaces", "empty", "left_in", "note", "noted"
 PULL_SECRET = "gitops-sandbox-registry"  # noqa: S105  # the name of the Secret, not the secret
 """By which nodes pull the images of a sandbox."""
 
-_ARGOCD_ROLE = "gitops-sandbox-argocd"
-# Those who change objects for an Application: the one by itself, the other for who clicks in the web page.
-_ARGOCD_ACCOUNTS = ("argocd-application-controller", "argocd-server")
 _NOTES = "namespaces.json"
 _NOT_FOUND, _FORBIDDEN = 404, 403
 _CLEAR_SECONDS = 120.0
@@ -97,11 +94,13 @@ class GivenNamespaces:
         kubeconfig: The user's.
         context: Which context of it.
         sandbox: The sandbox.
+        home: Where its Applications are.
     """
 
     kubeconfig: str
     context: str
     sandbox: Context
+    home: ArgocdHome
 
     def clear(self, api: KubeApi, names: Sequence[str], owns: Owns) -> Sequence[str]:
         """Have the namespaces, empty, with Argo CD allowed to work in them and nodes able to pull.
@@ -121,10 +120,9 @@ class GivenNamespaces:
                 foothold.claim(name, TENANT_RULES)
         for name in names:
             empty(api, name, APPLICATION_KINDS, NAME_LABEL)
-            for manifest in self._furniture(name):
-                api.apply(manifest)
-        own = self.sandbox.argocd_namespace
-        api.apply(cluster_secret(own, [name for name in noted(self.sandbox.folder) if name != own]))
+            api.apply(pull_secret(self.sandbox, name))
+        own = self.sandbox.own_namespace
+        self.home.open_to(api, names, [name for name in noted(self.sandbox.folder) if name != own])
         wait_for(
             lambda: self._cleared(api, names),
             Deadline.after(_CLEAR_SECONDS),
@@ -152,13 +150,3 @@ class GivenNamespaces:
     def _cleared(api: KubeApi, names: Sequence[str]) -> Observation:
         left = [f"{each} in {name}" for name in names for each in left_in(api, name, APPLICATION_KINDS, NAME_LABEL)]
         return pending(f"still there: {', '.join(left)}") if left else met("empty")
-
-    def _furniture(self, namespace: str) -> list[dict[str, Any]]:
-        """Give what the sandbox itself brings into a namespace."""
-        labels, own = self._owner.labels, self.sandbox.argocd_namespace
-        accounts = [{"kind": "ServiceAccount", "name": name, "namespace": own} for name in _ARGOCD_ACCOUNTS]
-        return [
-            pull_secret(self.sandbox, namespace),
-            role(_ARGOCD_ROLE, namespace, APPLICATION_RULES, labels),
-            role_binding(_ARGOCD_ROLE, namespace, _ARGOCD_ROLE, accounts, labels),
-        ]

@@ -24,7 +24,7 @@ from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 from urllib3.util.ssl_ import create_urllib3_context
 
-from sandbox.components.resources import AGGREGATED, Resource, described
+from sandbox.components.resources import AGGREGATED, Resource, Target, described
 from sandbox.components.streams import Ending
 from sandbox.core.errors import SandboxError, UnavailableError
 
@@ -304,14 +304,14 @@ class KubeApi:
         resource = self.resource(manifest["apiVersion"], manifest["kind"])
         return resource, metadata.get("namespace"), metadata["name"]
 
-    def events(self, resource: Resource, namespace: str | None, ending: Ending) -> Iterator[dict[str, Any]]:
-        """Stream watch events of a kind from now on, until the server closes the stream or ``ending`` does.
+    def events(self, target: Target, ending: Ending) -> Iterator[dict[str, Any]]:
+        """Stream watch events of a target from now on, until the server closes the stream or ``ending`` does.
 
         Raises:
             KubeError: The API server refused the watch.
             UnavailableError: The stream broke.
         """
-        path = resource.path(namespace) + "?watch=true&allowWatchBookmarks=true&timeoutSeconds=600"
+        path = target.path()
         answer = self._open("GET", path, body=None, content_type=_JSON, timeout=(5.0, 660.0))
         try:
             if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
@@ -329,12 +329,11 @@ class KubeApi:
 
     def watch(
         self,
-        kinds: Sequence[tuple[str, str, str | None]],
+        kinds: Sequence[tuple[str, str, str | None, str]],
         heard: Heard | None = None,
     ) -> Watch:
-        """Start to watch kinds, each ``(apiVersion, kind, namespace)``; see ``Watch``."""
-        targets = [(self.resource(api_version, kind), namespace) for api_version, kind, namespace in kinds]
-        return Watch(self, targets, heard)
+        """Start to watch, each ``(apiVersion, kind, namespace, name)``, where no name means all; see ``Watch``."""
+        return Watch(self, [Target(self.resource(each[0], each[1]), each[2], each[3]) for each in kinds], heard)
 
     def endpoint(self) -> Endpoint:
         """Say where the API server is, for the kubeconfig of another identity.
@@ -372,34 +371,33 @@ class Watch:
 
     Args:
         api: Speaks to the cluster.
-        targets: What to watch, each with its namespace; None for all namespaces.
+        targets: What to watch.
         heard: Called with each event, in the thread that watches its kind.
     """
 
     def __init__(
         self,
         api: KubeApi,
-        targets: Sequence[tuple[Resource, str | None]],
+        targets: Sequence[Target],
         heard: Heard | None = None,
     ) -> None:
         self.changed = threading.Event()
         self._ending = Ending()
         self._api = api
         self._heard = heard
-        for resource, namespace in targets:
-            threading.Thread(
-                target=self._follow, args=(resource, namespace), name=f"watch-{resource.plural}", daemon=True
-            ).start()
+        for target in targets:
+            name = f"watch-{target.resource.plural}"
+            threading.Thread(target=self._follow, args=(target,), name=name, daemon=True).start()
 
-    def _follow(self, resource: Resource, namespace: str | None) -> None:
+    def _follow(self, target: Target) -> None:
         while not self._ending.over():
             # A watch ends now and then by design; the waits look by themselves in between.
             with contextlib.suppress(SandboxError):
-                for event in self._api.events(resource, namespace, self._ending):
+                for event in self._api.events(target, self._ending):
                     if self._ending.over():
                         return
                     if self._heard is not None:
-                        self._heard(resource, event)
+                        self._heard(target.resource, event)
                     self.changed.set()
             self._ending.pause(_AGAIN_AFTER)
 

@@ -84,7 +84,7 @@ class PodServer:
 
     def metadata(self, context: Context, name: str = "") -> dict[str, Any]:
         """Give the metadata of an object of it."""
-        return {"name": name or self.name, "namespace": context.argocd_namespace, "labels": self.labels(context)}
+        return {"name": name or self.name, "namespace": context.own_namespace, "labels": self.labels(context)}
 
     def ensure(self, context: Context) -> None:
         """Apply it, and carry its program into the pod that waits for it.
@@ -159,7 +159,7 @@ class PodServer:
         return ",".join(f"{key}={value}" for key, value in self.labels(context).items())
 
     def _pods(self, context: Context, api: KubeApi) -> list[dict[str, Any]]:
-        pods = api.list("v1", "Pod", context.argocd_namespace, labels=self._selector(context))
+        pods = api.list("v1", "Pod", context.own_namespace, labels=self._selector(context))
         return [pod for pod in pods if not pod["metadata"].get("deletionTimestamp")]
 
     def _filled(self, context: Context, api: KubeApi) -> Observation:
@@ -185,7 +185,7 @@ class PodServer:
         kubectl: list[str | Path] = [
             context.tools["kubectl"].binary(),
             f"--kubeconfig={context.pki('admin.kubeconfig')}",
-            f"--namespace={context.argocd_namespace}",
+            f"--namespace={context.own_namespace}",
         ]
         program = context.tools[self.program].binary()
         target = f"{pod}:{PROGRAMS}/{self.program}"
@@ -195,7 +195,7 @@ class PodServer:
     def ready(self, context: Context) -> Observation:
         """It is ready when its pod is."""
         api = KubeApi(context.pki("admin.kubeconfig"))
-        found = api.get("apps/v1", "Deployment", self.name, context.argocd_namespace)
+        found = api.get("apps/v1", "Deployment", self.name, context.own_namespace)
         if found is None:
             return pending("there is no Deployment of it")
         waiting = workload_waits_for(found)
@@ -208,7 +208,7 @@ class PodServer:
     def tail(self, context: Context, lines: int) -> str:
         """Give the last lines of each container's log."""
         api = KubeApi(context.pki("admin.kubeconfig"))
-        return logs_as_text(container_logs(api, context.argocd_namespace, self._selector(context), lines))
+        return logs_as_text(container_logs(api, context.own_namespace, self._selector(context), lines))
 
     def diagnose(self, context: Context, into: Path) -> None:
         """Take the end of its pod's logs."""

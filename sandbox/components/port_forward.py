@@ -44,7 +44,7 @@ class PortForward(ProcessComponent):
         return (
             str(context.tools["kubectl"].binary()),
             f"--kubeconfig={context.pki('admin.kubeconfig')}",
-            f"--namespace={context.argocd_namespace}",
+            f"--namespace={context.own_namespace}",
             "port-forward",
             f"--address={context.host(purpose)}",
             self._target,

@@ -39,7 +39,6 @@ class RegistryInCluster(PodServer):
 
     name = "registry"
     program = "registry"
-    requires = ("pki",)
 
     def containers(self, context: Context) -> Sequence[Mapping[str, Any]]:
         """Serve the same images twice: to push, and to pull."""

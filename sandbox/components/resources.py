@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["AGGREGATED", "Resource", "described"]
+__all__ = ["AGGREGATED", "Resource", "Target", "described"]
 
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 """What to accept from ``/api`` and ``/apis`` to be told all of it at once (Kubernetes API, aggregated discovery)."""
@@ -29,6 +29,28 @@ class Resource:
         if self.namespaced and namespace:
             root += f"/namespaces/{urllib.parse.quote(namespace, safe='')}"
         return f"{root}/{self.plural}" + (f"/{urllib.parse.quote(name, safe='')}" if name else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What to watch of a kind.
+
+    Attributes:
+        resource: The kind.
+        namespace: Where; None for all namespaces.
+        name: The only object; empty for all. Who may see just that one may watch it so (Kubernetes, "Using RBAC
+            Authorization", Referring to resources: ``resourceNames``).
+    """
+
+    resource: Resource
+    namespace: str | None
+    name: str = ""
+
+    def path(self) -> str:
+        """Give the URL path of the watch."""
+        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": "600"}
+        query |= {"fieldSelector": f"metadata.name={self.name}"} if self.name else {}
+        return f"{self.resource.path(self.namespace)}?{urllib.parse.urlencode(query)}"
 
 
 def described(discovery: Mapping[str, Any]) -> Iterator[Resource]:

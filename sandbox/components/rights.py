@@ -11,11 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.components.argocd_home import HomeNames
 from sandbox.components.kube import KubeApi
 
 __all__ = [
     "APPLICATION_KINDS",
     "APPLICATION_RULES",
+    "ARGOCD_CONTROLLER",
     "NAMESPACE_RULES",
     "OWN_KINDS",
     "OWN_RULES",
@@ -23,6 +25,8 @@ __all__ = [
     "TYPE_RULES",
     "Permission",
     "Rule",
+    "guest_rules",
+    "host_rules",
     "missing",
     "role",
     "role_binding",
@@ -32,9 +36,13 @@ __all__ = [
 _READ = ("get", "list", "watch")
 _ALL = (*_READ, "create", "update", "patch", "delete", "deletecollection")
 _RBAC = "rbac.authorization.k8s.io"
+_NAMED = ("get", "create", "patch", "delete")
 _ARGOCD = ("applications", "applicationsets", "appprojects")
 _AT_ONCE = 8
 _SHOWN = 6
+
+ARGOCD_CONTROLLER = "argocd-application-controller"
+"""What the StatefulSet is called that syncs, wherever install.yaml was applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +183,35 @@ APPLICATION_RULES = (
 
 TENANT_RULES = (*APPLICATION_RULES, Rule("", ("secrets",), _ALL), _GRANTING[1])
 """What a sandbox may do there: it also brings the account by which nodes pull, and Argo CD's Role."""
+
+
+def guest_rules(role_name: str, names: HomeNames) -> tuple[Rule, ...]:
+    """Say what a guest of an Argo CD may do in its namespace: see and change what has these names, and nothing else.
+
+    By names alone, also when something is made: of a server-side apply the API server asks for ``create`` by name
+    (apiserver, ``handlers/patch.go``). So nothing there can be listed, and no Secret of anybody else be read.
+
+    Args:
+        role_name: The Role that holds these rules, which may be looked at.
+        names: What the guest may have there.
+    """
+    named = (
+        Rule("argoproj.io", ("applications",), (*_NAMED, "watch"), names.applications),
+        Rule("argoproj.io", ("appprojects",), _NAMED, names.projects),
+        Rule("", ("secrets",), _NAMED, names.secrets),
+    )
+    return (
+        Rule(_RBAC, ("roles",), ("get",), (role_name,)),
+        # Which version it is, and whether it runs.
+        Rule("apps", ("statefulsets",), ("get",), (ARGOCD_CONTROLLER,)),
+        # A rule without a name would be one for all.
+        *(rule for rule in named if rule.names),
+    )
+
+
+def host_rules(role_name: str) -> tuple[Rule, ...]:
+    """Say what who lets a guest in needs in Argo CD's namespace beside what the guest gets: to grant that."""
+    return (Rule(_RBAC, ("roles", "rolebindings"), _NAMED, (role_name,)),)
 
 
 def role(name: str, namespace: str, rules: Iterable[Rule], labels: Mapping[str, str]) -> dict[str, Any]:

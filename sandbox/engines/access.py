@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.components.argocd_home import ArgocdHome, OwnHome
 from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.components.namespaces import Namespaces, OwnNamespaces
+from sandbox.core.errors import UnavailableError
 from sandbox.toolchain import Tool
 
 __all__ = ["Access", "Account"]
@@ -45,12 +47,14 @@ class Access:
         kubeconfig: The administrator's.
         git: The developer's account on the Git server.
         registry: CI's account on the registry; its URL is ``http://host:port``.
-        argocd: The administrator's account of Argo CD.
+        argocd_account: The administrator's account of Argo CD; None where it is somebody else's.
         argocd_ca: The authority of Argo CD's certificate.
         repositories: The folder of the bare repositories.
         runs: The folder of the CI runs.
         tools: Verified programs by name.
-        argocd_namespace: Where Argo CD and its Applications are.
+        receivers: Who is told of pushes: the name of each by what its URL begins with.
+        home: Where Argo CD's Applications are.
+        own_namespace: Where in the cluster the sandbox's own programs run.
         git_inside: The Git server's URL for the cluster's pods, where that is another than ``git`` has.
         pull_secret: The name of the Secret by which nodes pull images; empty where they need none.
         tenant_prefix: What the names of every story begin with in the cluster.
@@ -64,16 +68,37 @@ class Access:
     kubeconfig: Path
     git: Account
     registry: Account
-    argocd: Account
+    argocd_account: Account | None
     argocd_ca: Path
     repositories: Path
     runs: Path
     tools: Mapping[str, Tool] = field(repr=False)
-    argocd_namespace: str = ARGOCD_NAMESPACE
+    receivers: Mapping[str, str] = field(default_factory=dict)
+    home: ArgocdHome = field(default_factory=OwnHome, repr=False)
+    own_namespace: str = ARGOCD_NAMESPACE
     git_inside: str = ""
     pull_secret: str = ""
     tenant_prefix: str = ""
     namespaces: Namespaces = field(default_factory=OwnNamespaces, repr=False)
+
+    @property
+    def argocd(self) -> Account:
+        """The administrator's account of Argo CD.
+
+        Raises:
+            UnavailableError: There is none for the sandbox.
+        """
+        if self.argocd_account is None:
+            raise UnavailableError(
+                "the sandbox has no account of Argo CD",
+                why=f"the one in namespace {self.argocd_namespace} is somebody else's",
+            )
+        return self.argocd_account
+
+    @property
+    def argocd_namespace(self) -> str:
+        """Where Argo CD's Applications are."""
+        return self.home.namespace
 
     @property
     def registry_address(self) -> str:
@@ -99,11 +124,17 @@ class Access:
                 "user": self.registry.user,
                 "password_file": str(self.registry.password_file),
             },
-            "argocd": {
-                "url": self.argocd.url,
-                "namespace": self.argocd_namespace,
-                "username": self.argocd.user,
-                "password_file": str(self.argocd.password_file),
-                "ca_file": str(self.argocd_ca),
-            },
+            "argocd": {"namespace": self.argocd_namespace, **self._argocd_login()},
+        }
+
+    def _argocd_login(self) -> dict[str, str | None]:
+        """Give how to log in to Argo CD; nothing is known of that where it is somebody else's."""
+        account = self.argocd_account
+        if account is None:
+            return dict.fromkeys(("url", "username", "password_file", "ca_file"))
+        return {
+            "url": account.url,
+            "username": account.user,
+            "password_file": str(account.password_file),
+            "ca_file": str(self.argocd_ca),
         }

@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.components.argocd_config import ArgocdConfig
+from sandbox.components.argocd_home import ArgocdHome
+from sandbox.components.argocd_host import leave_host
 from sandbox.components.argocd_in_cluster import ArgocdManifests
-from sandbox.components.argocd_in_namespace import ArgocdInNamespace, NamespacedArgocdSettings, bring_types, types_of
+from sandbox.components.argocd_in_namespace import (
+    ArgocdInNamespace,
+    HomeInNamespace,
+    NamespacedArgocdSettings,
+    bring_types,
+    types_of,
+)
 from sandbox.components.base import Component, Context
 from sandbox.components.ci_runner import CiRunner
 from sandbox.components.foothold import Foothold, own_namespace
@@ -32,7 +40,7 @@ from sandbox.core.names import check_choice
 from sandbox.core.timeline import Timeline
 from sandbox.engines import kubeconfig
 from sandbox.engines.access import Access
-from sandbox.engines.engine import Engine, LeftBehindError
+from sandbox.engines.engine import ARGOCD_SETTINGS, Engine, LeftBehindError
 from sandbox.engines.records import Record, Shape
 from sandbox.toolchain import Tool, ensure_tools
 
@@ -87,7 +95,7 @@ class Cluster(Engine):
 
     name = "cluster"
     summary = "a cluster that you have already, by the name of its context"
-    capabilities = frozenset({"cluster", "argocd", "git", "registry", "pipeline", "containers"})
+    capabilities = frozenset({"cluster", "argocd", "git", "registry", "pipeline", "containers", ARGOCD_SETTINGS})
     tools = ("kubectl", "argocd", "kustomize", "crane", "act", "go", "registry", "chisel")
     # A cluster that has none of the images pulls half a gigabyte.
     up_seconds = 600.0
@@ -98,19 +106,26 @@ class Cluster(Engine):
         argocd = ArgocdInNamespace()
         return [
             argocd_pki(),
-            RegistryInCluster(),
-            PortForward("registry-forward", "deployment/registry", "registry", PUSH_PORT, registry_answers, "registry"),
-            NodePull(),
-            GitServer(),
-            CiRunner(),
-            GitRelay(),
-            PortForward("git-relay-forward", "deployment/git-relay", "git-relay", DOOR_PORT, _relay, "git-relay"),
-            GitTunnel(),
+            *self.beside_argocd(),
+            GitServer(self.receiver),
             NamespacedArgocdSettings("pki"),
             ArgocdConfig(NamespacedArgocdSettings.name),
             ArgocdManifests(argocd),
             argocd,
             PortForward("argocd-forward", "deployment/argocd-server", "argocd-server", _ARGOCD_PORT, _argocd, "argocd"),
+        ]
+
+    @staticmethod
+    def beside_argocd() -> list[Component]:
+        """Give the parts that a sandbox has whosever its Argo CD is, but for the Git server."""
+        return [
+            RegistryInCluster(),
+            PortForward("registry-forward", "deployment/registry", "registry", PUSH_PORT, registry_answers, "registry"),
+            NodePull(),
+            CiRunner(),
+            GitRelay(),
+            PortForward("git-relay-forward", "deployment/git-relay", "git-relay", DOOR_PORT, _relay, "git-relay"),
+            GitTunnel(),
         ]
 
     def place(self, context: str | None) -> dict[str, str]:
@@ -207,20 +222,27 @@ class Cluster(Engine):
         return replace(
             super().context_of(record, tools),
             argocd_namespace=own,
+            own_namespace=own,
             inside={"git-server": git_inside(own)},
             within=tuple(noted(record.folder)) or (own,),
         )
 
+    def home(self, record: Record, context: Context) -> ArgocdHome:
+        """Give the namespace of the Argo CD that the sandbox brings."""
+        return HomeInNamespace(context.argocd_namespace, owner=Owner(record.name, record.run_id))
+
     def access(self, record: Record, tools: Mapping[str, Tool]) -> Access:
         """Give the way into a sandbox, as its service account."""
         context = self.context_of(record, tools)
+        home = self.home(record, context)
         return replace(
             super().access(record, tools),
-            argocd_namespace=context.argocd_namespace,
-            git_inside=f"http://{git_inside(context.argocd_namespace)}",
+            home=home,
+            own_namespace=context.own_namespace,
+            git_inside=f"http://{context.address_inside('git-server')}",
             pull_secret=PULL_SECRET,
             tenant_prefix=f"{record.name}-",
-            namespaces=GivenNamespaces(record.kubeconfig, record.context, context),
+            namespaces=GivenNamespaces(record.kubeconfig, record.context, context, home),
         )
 
     def rest(self, record: Record) -> bool:
@@ -243,7 +265,10 @@ class Cluster(Engine):
             return
         owner, namespaces = Owner(folder.name, run_id or mark.run_id), noted(folder)
         try:
-            leave(Foothold(mark.kubeconfig, mark.context, owner), namespaces, Deadline.after(_LEAVE_SECONDS))
+            foothold, deadline = Foothold(mark.kubeconfig, mark.context, owner), Deadline.after(_LEAVE_SECONDS)
+            # First, while there is still somewhere for what they delete to be deleted.
+            leave_host(foothold, folder, deadline)
+            leave(foothold, namespaces, deadline)
         except SandboxError as error:
             raise LeftBehindError(
                 f"the cluster of context {mark.context} may still hold something of sandbox {folder.name}",

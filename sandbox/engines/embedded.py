@@ -25,7 +25,7 @@ from sandbox.core.ports import lease_ports
 from sandbox.core.supervision import SupervisorClient
 from sandbox.core.timeline import Timeline
 from sandbox.engines.driver import bring_up, closure
-from sandbox.engines.engine import SNAPSHOTS, WHOLE_CLUSTER, Engine, ports_of, supervised
+from sandbox.engines.engine import ARGOCD_SETTINGS, SNAPSHOTS, WHOLE_CLUSTER, Engine, ports_of, supervised
 from sandbox.engines.records import Record
 from sandbox.toolchain import Tool, version_set
 
@@ -41,7 +41,7 @@ class Embedded(Engine):
     name = "embedded"
     summary = "the real programs as plain processes; no Docker, no root; pods run no container"
     capabilities = frozenset(
-        {"cluster", "argocd", "git", "registry", "pipeline", "played-nodes", SNAPSHOTS, WHOLE_CLUSTER}
+        {"cluster", "argocd", "git", "registry", "pipeline", "played-nodes", SNAPSHOTS, WHOLE_CLUSTER, ARGOCD_SETTINGS}
     )
     tools = (
         "etcd",

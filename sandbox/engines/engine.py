@@ -29,11 +29,16 @@ from sandbox.engines.records import Record, Shape
 from sandbox.engines.snapshots import Snapshots
 from sandbox.toolchain import Progress, Tool, ensure_tools
 
-__all__ = ["SNAPSHOTS", "WHOLE_CLUSTER", "Engine", "LeftBehindError", "ports_of", "supervised"]
+__all__ = ["ARGOCD_SETTINGS", "SNAPSHOTS", "WHOLE_CLUSTER", "Engine", "LeftBehindError", "ports_of", "supervised"]
 
 SNAPSHOTS = "snapshots"
-WHOLE_CLUSTER = "whole-cluster"
 """The capability of an engine whose sandboxes can be put back to an earlier moment."""
+
+WHOLE_CLUSTER = "whole-cluster"
+"""The capability of one whose sandboxes have a cluster of their own."""
+
+ARGOCD_SETTINGS = "argocd-settings"
+"""The capability of one whose Argo CD is the sandbox's: its settings and secrets may be changed."""
 
 _PEOPLES_TOOLS = ("kubectl", "argocd", "kustomize", "crane")
 _CLAIM_SECONDS = 5.0  # whoever only looks for free ports has one for a millisecond
@@ -54,6 +59,7 @@ class Engine(ABC):
         tools: The programs that it needs, by their names in versions.toml.
         up_seconds: How long the components may take together to come up.
         most_nodes: How many nodes a cluster may have.
+        receiver: Who is told of pushes for Argo CD.
     """
 
     name: ClassVar[str]
@@ -62,6 +68,7 @@ class Engine(ABC):
     tools: ClassVar[tuple[str, ...]]
     up_seconds: ClassVar[float]
     most_nodes: ClassVar[int]
+    receiver: ClassVar[git_server.Receiver] = git_server.ARGOCD_SERVER
 
     @abstractmethod
     def components(self) -> list[Component]:
@@ -258,12 +265,19 @@ class Engine(ABC):
                 secrets.file(git_server.DEVELOPER_SECRET),
             ),
             registry=Account(f"http://{context.address('registry')}", registry.USER, secrets.file(registry.SECRET)),
-            argocd=Account(f"https://{context.address('argocd-server')}", "admin", secrets.file(ADMIN_SECRET)),
+            argocd_account=self.argocd_account(context),
+            # In this order: what CI is told of comes by plain HTTP too.
+            receivers={self.receiver.url(context): "Argo CD", "http:": "the CI runner"},
             argocd_ca=context.pki("argocd-ca.crt"),
             repositories=git_server.repositories_root(record.folder),
             runs=record.folder / "ci",
             tools=context.tools,
         )
+
+    def argocd_account(self, context: Context) -> Account | None:
+        """Give the administrator's account of Argo CD; None where there is none for the sandbox."""
+        url = f"https://{context.address('argocd-server')}"
+        return Account(url, "admin", context.secrets.file(ADMIN_SECRET))
 
     def diagnose(self, record: Record, timeline: Timeline) -> Path:
         """Put what helps to understand a failure into a folder, and return it."""

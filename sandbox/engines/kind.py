@@ -26,7 +26,7 @@ from sandbox.core.conditions import Deadline, Observation, met, pending, wait_fo
 from sandbox.core.errors import UsageError
 from sandbox.core.files import read_json, write_json
 from sandbox.core.timeline import Timeline
-from sandbox.engines.engine import WHOLE_CLUSTER, Engine
+from sandbox.engines.engine import ARGOCD_SETTINGS, WHOLE_CLUSTER, Engine
 from sandbox.engines.records import Record, Shape
 from sandbox.toolchain import Progress, Tool
 
@@ -43,7 +43,9 @@ class Kind(Engine):
 
     name = "kind"
     summary = "a real cluster in containers; needs Docker"
-    capabilities = frozenset({"cluster", "argocd", "git", "registry", "pipeline", "containers", WHOLE_CLUSTER})
+    capabilities = frozenset(
+        {"cluster", "argocd", "git", "registry", "pipeline", "containers", WHOLE_CLUSTER, ARGOCD_SETTINGS}
+    )
     tools = (
         "kind",
         "kubectl",

@@ -9,20 +9,45 @@ from sandbox.components.argocd_ha import HA_NODES
 from sandbox.core.errors import UsageError
 from sandbox.core.names import check_choice
 from sandbox.engines.cluster import Cluster
+from sandbox.engines.cluster_guest import ClusterGuest
 from sandbox.engines.embedded import Embedded
 from sandbox.engines.engine import Engine
 from sandbox.engines.kind import Kind
 from sandbox.engines.records import Record, Shape
 
-__all__ = ["DEFAULT_ENGINE", "ENGINES", "UpOptions"]
+__all__ = ["DEFAULT_ENGINE", "ENGINES", "UpOptions", "engine_at"]
 
 ENGINES: Mapping[str, Engine] = {engine.name: engine for engine in (Embedded(), Kind(), Cluster())}
 """Where a sandbox can live, by the name that `--engine` takes."""
+
+_GUESTS: Mapping[str, Engine] = {ClusterGuest.name: ClusterGuest()}
+# Those of the same names whose sandboxes use an Argo CD that is there already.
 
 DEFAULT_ENGINE = Embedded.name
 """Where a new sandbox lives unless it is said."""
 
 _MOST_NODES = 500
+
+
+def engine_at(name: str, argocd: str) -> Engine:
+    """Give an engine by its name.
+
+    Args:
+        name: One of ``ENGINES``.
+        argocd: The namespace of the Argo CD that its sandboxes are to use; empty where they bring their own.
+
+    Raises:
+        UsageError: On this one they always do.
+    """
+    if not argocd:
+        return ENGINES[name]
+    if name not in _GUESTS:
+        raise UsageError(
+            f"the engine {name} brings an Argo CD of its own",
+            why="--argocd says which one to use that runs in a cluster already",
+            hint=f"--engine {', '.join(_GUESTS)} --context NAME --argocd {argocd}, or leave --argocd out",
+        )
+    return _GUESTS[name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +62,7 @@ class UpOptions:
             kept up to date, and loses it with ``down``.
         context: The context of the user's kubeconfig whose cluster a sandbox lives in; None for one of its own.
         ha: Whether Argo CD runs in its HA variant; False keeps what the sandbox has.
+        argocd: The namespace of an Argo CD in that cluster to be a guest of; None for one of the sandbox's own.
     """
 
     engine: str | None = None
@@ -45,6 +71,7 @@ class UpOptions:
     merge_kubeconfig: bool = False
     context: str | None = None
     ha: bool = False
+    argocd: str | None = None
 
     @classmethod
     def parsed(  # one for each flag
@@ -56,6 +83,7 @@ class UpOptions:
         merge_kubeconfig: bool = False,
         context: str = "",
         ha: bool = False,
+        argocd: str = "",
     ) -> UpOptions:
         """Read the command line's values, where nothing is 0 or the empty text.
 
@@ -68,7 +96,8 @@ class UpOptions:
             raise UsageError(
                 f"a cluster can't have {nodes} nodes", why=f"1 to {_MOST_NODES} are possible", hint="--nodes 3"
             )
-        return cls(engine or None, nodes or None, provider or None, merge_kubeconfig, context or None, ha)
+        chosen = engine or None, nodes or None, provider or None, merge_kubeconfig, context or None, ha, argocd or None
+        return cls(*chosen)
 
     def shape(self, record: Record | None) -> Shape:
         """Give the shape that is asked for: what is left out is as the sandbox has it."""

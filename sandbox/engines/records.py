@@ -51,6 +51,7 @@ class Record:
         context: The context of the cluster that it lives in; empty where it has one of its own.
         kubeconfig: Where that context stands; several files are joined as KUBECONFIG joins them.
         ha: Whether Argo CD runs in its HA variant.
+        argocd: The namespace of the Argo CD in that cluster of which it is a guest; empty where it has its own.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Record:
     context: str = ""
     kubeconfig: str = ""
     ha: bool = False
+    argocd: str = ""
 
     @property
     def shape(self) -> Shape:
@@ -125,6 +127,7 @@ class Record:
             "context": str,
             "kubeconfig": str,
             "ha": bool,
+            "argocd": str,
         }
         for field, kind in kinds.items():
             if not isinstance(getattr(self, field), kind):

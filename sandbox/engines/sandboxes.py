@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sandbox.components.argocd_home import HomeNames
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UsageError
 from sandbox.core.files import make_private_dir, remove_tree
@@ -18,8 +19,9 @@ from sandbox.core.timeline import Timeline
 from sandbox.engines import kubeconfig
 from sandbox.engines.access import Access
 from sandbox.engines.cluster import Cluster
+from sandbox.engines.cluster_guest import ClusterGuest
 from sandbox.engines.engine import Engine, LeftBehindError
-from sandbox.engines.options import DEFAULT_ENGINE, ENGINES, UpOptions
+from sandbox.engines.options import DEFAULT_ENGINE, ENGINES, UpOptions, engine_at
 from sandbox.engines.records import Record, exclusive, known_names, lock_of
 from sandbox.servers.repositories import list_repositories
 from sandbox.toolchain import ensure_tools, version_set
@@ -61,7 +63,7 @@ def engine_for(name: str, options: UpOptions) -> Engine:
         check_choice("engine", options.engine, ENGINES)
     record = Record.load(name)
     if record is None:
-        engine = ENGINES[options.engine or DEFAULT_ENGINE]
+        engine = engine_at(options.engine or DEFAULT_ENGINE, options.argocd or "")
         engine.place(options.context)
         engine.check_shape(options.shape(None), None)
         return engine
@@ -79,6 +81,12 @@ def _check_stays(record: Record, options: UpOptions) -> None:
         where = f"the cluster of context {record.context}" if record.context else "a cluster of its own"
         raise UsageError(
             f"sandbox {record.name} lives in {where}",
+            hint=f"down --name {record.name} first, or choose another name",
+        )
+    if options.argocd not in (None, record.argocd):
+        whose = f"the Argo CD in namespace {record.argocd}" if record.argocd else "an Argo CD of its own"
+        raise UsageError(
+            f"sandbox {record.name} uses {whose}",
             hint=f"down --name {record.name} first, or choose another name",
         )
     _engine_of(record).check_shape(options.shape(record), record.shape if record.ready else None)
@@ -108,7 +116,7 @@ def up(
         record = Record.load(name)
         if record is None:
             new, place = options.shape(None), wanted.place(options.context)
-            record = Record.new(name, wanted.name, new.nodes, ha=new.ha, **place)
+            record = Record.new(name, wanted.name, new.nodes, ha=new.ha, argocd=options.argocd or "", **place)
         # Another `up` may have made it while this one waited.
         _check_stays(record, options)
         if record.versions != version_set():
@@ -186,7 +194,7 @@ def _engine_of(record: Record) -> Engine:
             f"sandbox {record.name} lives on the engine {record.engine}, which this version does not know",
             hint=f"take it down with the version that made it: down --name {record.name}",
         )
-    return ENGINES[record.engine]
+    return engine_at(record.engine, record.argocd)
 
 
 def engine_of(name: str) -> Engine:
@@ -229,19 +237,24 @@ def status(name: str) -> dict[str, Any]:
     }
 
 
-def grants(name: str, context: str, namespaces: Sequence[str]) -> list[dict[str, Any]]:
+def grants(
+    name: str, context: str, namespaces: Sequence[str], argocd: str = "", names: Sequence[HomeNames] = ()
+) -> list[dict[str, Any]]:
     """Describe what an administrator has to apply so that a user can have a sandbox in a cluster.
 
     Args:
         name: What the sandbox is to be called.
         context: The context of the user's kubeconfig.
         namespaces: Those that its Applications are to fill.
+        argocd: The namespace of the Argo CD that it is to use; empty where it brings its own.
+        names: What each story makes in that namespace.
 
     Raises:
         UsageError: There is no such context.
         UnavailableError: The cluster does not answer.
     """
-    return Cluster().grants(check_sandbox_name(name), context, namespaces)
+    made = Cluster().grants(check_sandbox_name(name), context, namespaces)
+    return [*made, *ClusterGuest().host_grants(name, context, argocd, names)] if argocd else made
 
 
 def log(name: str, component: str, lines: int) -> str:

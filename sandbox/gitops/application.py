@@ -50,9 +50,9 @@ class Application:
         """Change the Application itself, as somebody with rights in Argo CD's namespace could."""
         self._api.merge(API, "Application", self.name, self._home, patch)
 
-    def watched(self) -> list[tuple[str, str, str | None]]:
-        """Give the kinds whose changes may settle a verdict, for ``KubeApi.watch``."""
-        return [(API, "Application", self._home), ("apps/v1", "Deployment", self.namespace)]
+    def watched(self) -> list[tuple[str, str, str | None, str]]:
+        """Give that whose changes may settle a verdict, for ``KubeApi.watch``."""
+        return [(API, "Application", self._home, self.name), ("apps/v1", "Deployment", self.namespace, "")]
 
     def _render(self, revision: str) -> list[dict[str, Any]]:
         manifests = self._repository.rendered(revision, self._path)

@@ -34,7 +34,6 @@ from sandbox.servers.repositories import delete_repository, list_repositories
 __all__ = ["Cleared", "clear_tenant"]
 
 _SECONDS = 60.0
-_KINDS = ("ApplicationSet", "Application", "AppProject")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +62,7 @@ def clear_tenant(access: Access, api: KubeApi, tenant: Tenant) -> Cleared:
     deadline = Deadline.after(_SECONDS)
     # First whatever would still push something.
     _end_runs(access, tenant, deadline)
+    access.home.admit(api, tenant.in_argocd)
     for name in list_repositories(access.repositories):
         if name.startswith(f"{tenant.name}/"):
             delete_repository(access.repositories, name)
@@ -162,18 +162,18 @@ class _Cluster:
 
     def _end_argocds(self) -> list[str]:
         """Delete what is the tenant's of Argo CD's own kinds; learn from it where its other things are, and name it."""
-        items = {kind: self._api.list(API, kind, self._access.argocd_namespace) for kind in _KINDS}
+        items = self._access.home.held(self._api, self._tenant.in_argocd)
         ground, known = self._ground, None
         # Again until nothing new is found: one may be made by another, in any order.
         while known != (len(ground.applications), len(ground.generators)):
             known = len(ground.applications), len(ground.generators)
-            mine = {kind: [item for item in items[kind] if self._is_mine(item)] for kind in _KINDS}
+            mine = {kind: [item for item in those if self._is_mine(item)] for kind, those in items.items()}
             ground.generators |= {item["metadata"]["name"] for item in mine["ApplicationSet"]}
             ground.applications |= {item["metadata"]["name"] for item in mine["Application"]}
         ground.destinations |= _destinations(mine["Application"]) - _destinations(
             [item for item in items["Application"] if item not in mine["Application"]]
         )
-        named = [(kind, item["metadata"]["name"]) for kind in _KINDS for item in mine[kind]]
+        named = [(kind, item["metadata"]["name"]) for kind, those in mine.items() for item in those]
         for kind, name in named:
             self._delete(kind, name)
         return [f"{kind} {name}" for kind, name in named]

@@ -93,11 +93,11 @@ class Witness:
         if self._watch is not None:
             self._watch.__exit__()
 
-    def _watched(self) -> Iterator[tuple[str, str, str]]:
-        yield API, "Application", self._world.access.argocd_namespace
+    def _watched(self) -> Iterator[tuple[str, str, str, str]]:
         for application in self._world.applications.values():
+            yield API, "Application", self._world.access.argocd_namespace, application.name
             for api_version, kind in _WATCHED:
-                yield api_version, kind, application.namespace
+                yield api_version, kind, application.namespace, ""
 
     def _seen(self, resource: Resource, event: Mapping[str, Any]) -> None:
         if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):
@@ -181,10 +181,9 @@ class Witness:
 
     def _all_drafts(self) -> list[Draft]:
         access = self._world.access
-        receivers = {access.argocd.url: "Argo CD", "http:": "the CI runner"}
         logs = {
             **self._logs.since(self._at_start),
-            **pod_logs(self._api, self._world.access.argocd_namespace, self._began),
+            **pod_logs(self._api, access.own_namespace, self._began),
         }
         records = [
             run.to_json() for run in RunStore(access.runs).all() if sources.parse_time(run.received)[0] >= self._began
@@ -194,7 +193,7 @@ class Witness:
         return [
             *self._verdicts(),
             *sources.pushes(logs.get("git-server", ())),
-            *sources.deliveries(self._deliveries.since(self._deliveries.marks).get("deliveries", ()), receivers),
+            *sources.deliveries(self._deliveries.since(self._deliveries.marks).get("deliveries", ()), access.receivers),
             *sources.runs(records),
             *sources.renderings(logs.get("argocd-repo-server", ()), self._names),
             *watched,

@@ -29,9 +29,9 @@ _SHOWN_LINES = 200
 
 
 def pod_logs(api: KubeApi, namespace: str, since: dt.datetime) -> dict[str, list[str]]:
-    """Give what Argo CD's containers wrote since then, by the container's name, each line behind its own fine stamp.
+    """Give what a namespace's containers wrote since then, by the container's name, each line behind its fine stamp.
 
-    Where Argo CD runs as plain processes there are no such pods, and nothing is given.
+    Where a sandbox runs as plain processes there are no such pods, and nothing is given.
     """
     found: dict[str, list[str]] = {}
     for pod in api.list("v1", "Pod", namespace):
@@ -141,7 +141,7 @@ class Look:
         path = self._world.access.folder / "run" / "git-server" / "deliveries.jsonl"
         entries = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         mine = [entry for entry in entries if sources.parse_time(entry["time"])[0] >= self._began]
-        return list(blocking.of_deliveries(mine, {self._world.access.argocd.url: "Argo CD", "http:": "the CI runner"}))
+        return list(blocking.of_deliveries(mine, self._world.access.receivers))
 
     def _of_applications(self) -> list[Blocker]:
         said = {item["metadata"]["name"]: item for item in self._world.environment.argocd_manifests()}
@@ -188,7 +188,7 @@ class Look:
                     yield str(key)
 
     def _events(self, namespace: str) -> Iterator[ClusterEvent]:
-        places = ((namespace, ""), (self._world.access.argocd_namespace, namespace))
+        places = ((namespace, ""), (self._world.access.own_namespace, namespace))
         for place, only in places:
             for item in self._api.list("v1", "Event", place):
                 about = item["involvedObject"]
@@ -203,8 +203,8 @@ class Look:
 
     def _excerpts(self) -> Iterator[LogExcerpt]:
         found = self._logs.since(self._logs.marks)
-        with self._as_far_as_possible("the logs of Argo CD's pods"):
-            found |= pod_logs(self._api, self._world.access.argocd_namespace, self._began)
+        with self._as_far_as_possible("the logs of the sandbox's pods"):
+            found |= pod_logs(self._api, self._world.access.own_namespace, self._began)
         for component, lines in found.items():
             if lines:
                 shown = tuple(lines[-_SHOWN_LINES:])

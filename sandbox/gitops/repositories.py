@@ -123,9 +123,20 @@ class EnvironmentRepo(_Repository):
         self._edit("argocd", "set", "namespace", self.argocd_namespace)
         self._edit("argocd", "set", "configmap", "sandbox", f"--from-literal=repoURL={self.repo_url}")
         copy.commit(f"Point Argo CD at this repository\n\nEvery name begins with {self._tenant.name_prefix}.")
+        if self._access.home.labels:
+            self._mark(self._access.home.labels)
         if self._access.pull_secret:
             self._pull_by(self._access.pull_secret)
         self.push()
+
+    def _mark(self, labels: Mapping[str, str]) -> None:
+        """Have what Argo CD gets say whose it is, and its project reach no further than its own namespaces."""
+        pairs = [f"{key}:{value}" for key, value in labels.items()]
+        self._edit("argocd", "add", "label", *pairs, "--without-selector")
+        # They are there already: nobody has to make them, and somebody else's Argo CD may make any.
+        narrower = [{"op": "remove", "path": "/spec/clusterResourceWhitelist"}]
+        self._edit("argocd", "add", "patch", "--kind", "AppProject", "--patch", json.dumps(narrower))
+        self.copy.commit("Say whose this is to an Argo CD that others use too")
 
     def _pull_by(self, secret: str) -> None:
         """Have nodes show an account when they pull the image (Kubernetes, ``imagePullSecrets``)."""

@@ -41,15 +41,16 @@ _WORKFLOW = Path(".github/workflows/ci.yaml")
 @contextlib.contextmanager
 def wrong_git_password(world: World) -> Iterator[None]:
     """Have Argo CD show a wrong password for this one repository."""
-    name = f"{world.tenant.name}-wrong-password"
+    name, home = world.tenant.wrong_credential, world.access.home
     world.api.apply(
         {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {
                 "name": name,
-                "namespace": world.access.argocd_namespace,
+                "namespace": home.namespace,
                 "labels": {
+                    **home.labels,
                     "argocd.argoproj.io/secret-type": "repository",
                     "app.kubernetes.io/part-of": "argocd",
                 },
@@ -65,7 +66,7 @@ def wrong_git_password(world: World) -> Iterator[None]:
     try:
         yield
     finally:
-        world.api.delete("v1", "Secret", name, world.access.argocd_namespace)
+        world.api.delete("v1", "Secret", name, home.namespace)
 
 
 @contextlib.contextmanager

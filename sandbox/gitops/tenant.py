@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from sandbox.components.argocd_home import HomeNames
 from sandbox.core.files import make_private_dir, write_new_file
 from sandbox.gitops.moment import Moment
 
@@ -73,6 +74,17 @@ class Tenant:
     def application(self, environment: str) -> str:
         """Give the name of its Application for an environment, which is that of the namespace too."""
         return f"{self.name_prefix}{APPLICATION}-{environment}"
+
+    @property
+    def in_argocd(self) -> HomeNames:
+        """All that it may have in Argo CD's namespace."""
+        applications = tuple(self.application(each) for each in ENVIRONMENTS)
+        return HomeNames(applications, (self.project,), (self.wrong_credential,))
+
+    @property
+    def wrong_credential(self) -> str:
+        """The Secret with a password that its environment repository does not take; see ``sandbox.gitops.sabotage``."""
+        return f"{self.name_prefix}wrong-password"
 
     def claims(self, name: str, others: Iterable[str] = ()) -> bool:
         """Say whether a name in the cluster is one of this tenant's: its own, or one that goes on behind it.

@@ -76,9 +76,9 @@ def access_commands(access: Json) -> list[Command]:
     if merged := access.get("merged_kubeconfig"):
         context = ("kubectl", "--context", shlex.quote(merged["context"]), "cluster-info")
         commands.append(Command(f"kubectl, by your own {merged['file']}", context))
-    commands += [
-        Command("what Argo CD deploys", ("kubectl", "get", "applications", "--namespace", argocd["namespace"])),
-    ]
+    if argocd["url"]:
+        deployed = ("kubectl", "get", "applications", "--namespace", argocd["namespace"])
+        commands.append(Command("what Argo CD deploys", deployed))
     if repositories := git.get("repositories"):
         commands.append(Command("a clone that may push", _clone(git, _environment_first(repositories))))
     commands += _argocd(argocd)
@@ -121,6 +121,9 @@ def _clone(git: Json, repository: str) -> tuple[str, ...]:
 
 def _argocd(argocd: Json) -> list[Command]:
     """Log in by the prompt, which reads a line from standard input: as an argument, anybody could read it."""
+    if not argocd["url"]:
+        # Somebody else's: who may log in there and list what it deploys, its owner says.
+        return []
     password = f"(cat {shlex.quote(argocd['password_file'])}; echo) |"
     login = ("argocd", "login", urlsplit(argocd["url"]).netloc, "--username", shlex.quote(account_of(argocd)))
     ca_file = argocd.get("ca_file")

@@ -96,7 +96,7 @@ def access_panel(access: Json) -> Group:
     table.add_row("Kubernetes", Text(str(access["kubeconfig"])))
     for title, key in (("Argo CD", "argocd"), ("Git", "git"), ("Registry", "registry")):
         server = access[key]
-        table.add_row(title, Text(str(server["url"]), style="cyan"))
+        table.add_row(title, Text(str(server["url"] or f"namespace {server['namespace']}"), style="cyan"))
         if password_file := server.get("password_file"):
             table.add_row("", Text(f"{account_of(server)}, password in {password_file}", style="dim"))
     heading = Text(f"{access['name']} ({access['engine']})")

@@ -169,7 +169,7 @@ class Settling:
         for kind, name in self._roots:
             if kind == "Application":
                 self._refresh(name)
-        with self._api.watch([(API, "Application", self._home)]) as watch:
+        with self._api.watch([(API, "Application", self._home, "")]) as watch:
             try:
                 wait_for(self._look, deadline, wanted="every Application to settle", wake=watch.changed, every=0.5)
             except DeadlineError:

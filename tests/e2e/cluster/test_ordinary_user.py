@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.e2e.cluster.plain import PlainCluster
 from tests.e2e.kind.machine import COLD_SECONDS, executed, told_of
@@ -40,12 +39,7 @@ def granted(plain: PlainCluster, tmp_path_factory: pytest.TempPathFactory) -> It
     plain.kubectl("apply", "--server-side", "--filename=-", stdin=printed.stdout)
     with user.leaving_nothing():
         yield Granted(user, plain.objects())
-    plain.kubectl("delete", "namespace", *namespaces(printed.stdout))
-
-
-def namespaces(printed: str) -> list[str]:
-    manifests = list(yaml.safe_load_all(printed))
-    return [each["metadata"]["name"] for each in manifests if each["kind"] == "Namespace"]
+    plain.kubectl("delete", "--ignore-not-found", "--filename=-", stdin=printed.stdout)
 
 
 @pytest.fixture(scope="module")

@@ -140,7 +140,7 @@ def test_a_name_can_not_reach_into_another_path(api: KubeApi, namespace: str) ->
 
 
 def test_a_change_wakes_whoever_waits_for_it(api: KubeApi, namespace: str) -> None:
-    with api.watch([("v1", "ConfigMap", namespace), ("apps/v1", "Deployment", namespace)]) as watch:
+    with api.watch([("v1", "ConfigMap", namespace, ""), ("apps/v1", "Deployment", namespace, "")]) as watch:
         changed = watch.changed
         changed.clear()
 

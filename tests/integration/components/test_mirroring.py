@@ -40,7 +40,7 @@ def access(server: Context, tmp_path: Path) -> Access:
         kubeconfig=nothing,
         git=git,
         registry=git,
-        argocd=git,
+        argocd_account=git,
         argocd_ca=nothing,
         repositories=repositories_root(server.folder),
         runs=nothing,

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import pytest
 
+from sandbox.components.argocd_home import OwnHome
 from sandbox.components.base import Context
 from sandbox.components.kube import KubeApi
 from sandbox.engines.embedded import Embedded
@@ -45,7 +46,7 @@ def world(cluster: Context) -> Iterator[World]:
         {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": {"webhook.github.secret": "cmlnaHQ="}}
     )
     environment = SimpleNamespace(repo_url="http://127.0.0.1:1/core/environment.git")
-    dev, access = SimpleNamespace(namespace="default"), SimpleNamespace(argocd_namespace="argocd")
+    dev, access = SimpleNamespace(namespace="default"), SimpleNamespace(argocd_namespace="argocd", home=OwnHome())
     yield cast(World, SmallWorld(api, Tenant("core"), environment, dev, access))
     api.close()
 

@@ -31,11 +31,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(module: str, configuration: Mapping[str, object], folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    module: str, configuration: Mapping[str, object], folder: Path, *, package: str = "sandbox.servers"
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server program until the block ends; its port answers when the block begins."""
     file = write_json(folder / f"{module}.json", configuration)
     with (folder / f"{module}.log").open("ab") as log:
-        process = subprocess.Popen([sys.executable, "-m", f"sandbox.servers.{module}", str(file)], stderr=log)
+        process = subprocess.Popen([sys.executable, "-m", f"{package}.{module}", str(file)], stderr=log)
 
     def healthy() -> Observation:
         if process.poll() is not None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from sandbox.components.argocd_home import HomeNames
 from sandbox.components.rights import (
     APPLICATION_KINDS,
     APPLICATION_RULES,
@@ -7,6 +8,7 @@ from sandbox.components.rights import (
     OWN_RULES,
     TENANT_RULES,
     Permission,
+    guest_rules,
     role,
     role_binding,
     summary,
@@ -55,3 +57,15 @@ def test_a_role_and_its_binding_are_of_one_namespace_and_name_who_is_meant() -> 
     bound = role_binding("box", "ns", "box", [account, {"kind": "User", "name": "dana"}], {})
     assert bound["roleRef"] == {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "box"}
     assert [each["apiGroup"] for each in bound["subjects"]] == ["", "rbac.authorization.k8s.io"]
+
+
+def test_a_guest_may_do_nothing_to_what_has_no_name_of_its_own() -> None:
+    for names in (HomeNames(), HomeNames(("a",), ("p",), ("s",))):
+        assert all(each.name for rule in guest_rules("gitops-sandbox-box", names) for each in rule.permissions())
+
+
+def test_a_guest_may_list_nothing_and_touch_no_other_kind() -> None:
+    rules = guest_rules("gitops-sandbox-box", HomeNames(("a",), ("p",), ("s",)))
+    made = {(resource, verb) for verb, _, resource in allowed(rules) if verb in ("create", "patch", "delete")}
+    assert {resource for resource, _ in made} == {"applications", "appprojects", "secrets"}
+    assert not [each for each in allowed(rules) if each[0] in ("list", "deletecollection", "update")]

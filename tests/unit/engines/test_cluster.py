@@ -6,13 +6,16 @@ import pytest
 import yaml
 
 from sandbox.cli.own_repository import demand_whole_cluster
+from sandbox.components.guest_of_argocd import GuestOfArgocd
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.timeline import Timeline
 from sandbox.engines import kubeconfig
 from sandbox.engines.cluster import Cluster
+from sandbox.engines.cluster_guest import ClusterGuest
 from sandbox.engines.engine import LeftBehindError
-from sandbox.engines.records import Record, Shape
-from sandbox.engines.sandboxes import ENGINES, UpOptions, down, up
+from sandbox.engines.records import Record, Shape, known_names
+from sandbox.engines.sandboxes import ENGINES, UpOptions, down, engine_of, up
+from scenarios import catalogue
 
 # Nobody listens on the discard port.
 SERVER = "https://127.0.0.1:9"
@@ -135,3 +138,47 @@ def test_a_repository_of_ones_own_is_refused_before_anything_is_made(state: Path
         demand_whole_cluster("box", UpOptions("cluster", context="team"))
     assert not (state / "box").exists()
     demand_whole_cluster("box", UpOptions())
+
+
+@pytest.mark.parametrize("engine", [name for name in ENGINES if name != "cluster"])
+def test_an_engine_that_makes_its_own_cluster_is_nobodys_guest(engine: str, state: Path) -> None:
+    with pytest.raises(UsageError, match=f"the engine {engine} brings an Argo CD of its own"):
+        up("box", UpOptions(engine, argocd="argocd"), Timeline())
+    assert not (state / "box").exists()
+
+
+def test_a_sandbox_stays_with_the_argo_cd_that_it_has(state: Path) -> None:
+    Record.new("box", "cluster", 1, context="team", kubeconfig="k", argocd="argocd")
+    Record.new("other", "cluster", 1, context="team", kubeconfig="k")
+    with pytest.raises(UsageError, match="box uses the Argo CD in namespace argocd"):
+        up("box", UpOptions("cluster", argocd="elsewhere"), Timeline())
+    with pytest.raises(UsageError, match="other uses an Argo CD of its own"):
+        up("other", UpOptions("cluster", argocd="argocd"), Timeline())
+    assert known_names() == ["box", "other"]
+    assert state.is_dir()
+
+
+def test_a_guest_brings_nothing_of_argo_cd_and_can_not_change_its_settings(state: Path) -> None:
+    record = Record.new("box", "cluster", 1, context="team", kubeconfig="k", argocd="argocd")
+    engine = engine_of("box")
+    assert isinstance(engine, ClusterGuest)
+    mine, its = ({part.name: part for part in each.components()} for each in (Cluster(), engine))
+    assert mine.keys() - its.keys() == {
+        *("pki", "argocd-manifests", "argocd-settings", "argocd-config", "argocd-forward")
+    }
+    assert its.keys() - mine.keys() == {"argocd-refresher"}
+    assert isinstance(its["argocd"], GuestOfArgocd)
+    way = engine.access(record, {})
+    assert ENGINES["cluster"].capabilities - way.capabilities == {"argocd-settings"}
+    assert (way.argocd_namespace, way.own_namespace) == ("argocd", "gitops-sandbox-box")
+    assert way.home.labels == {"dev.gitops-sandbox.name": "box", "dev.gitops-sandbox.run-id": record.run_id}
+    with pytest.raises(UnavailableError, match="no account of Argo CD"):
+        _ = way.argocd
+    assert state.is_dir()
+
+
+def test_the_sabotage_that_changes_a_secret_of_argo_cds_is_skipped_for_a_guest() -> None:
+    lacking = {each.name for each in catalogue()["core"].sabotages if each.missing(ClusterGuest.capabilities)}
+    assert lacking - {each.name for each in catalogue()["core"].sabotages if each.missing(Cluster.capabilities)} == {
+        "webhook-secret-wrong"
+    }

@@ -60,6 +60,7 @@ def test_a_sandbox_that_is_not_there_has_no_record() -> None:
         {"nodes": "three"},
         {"ready": "no"},
         {"ha": "yes"},
+        {"argocd": 1},
         {"name": "other"},
         {"name": "../../other"},
     ],

@@ -125,6 +125,14 @@ def test_without_an_authority_argocd_is_told_not_to_look(status: dict[str, Any])
     assert lines[-1].endswith("--username admin --insecure")
 
 
+def test_of_an_argo_cd_of_somebody_else_the_namespace_is_named_and_no_way_in(status: dict[str, Any]) -> None:
+    nothing = dict.fromkeys(("url", "username", "password_file", "ca_file"))
+    guest = {**status, "argocd": {**nothing, "namespace": "theirs"}}
+    assert "Argo CD     namespace theirs" in _drawn(access_panel(guest), 120)
+    assert not [command.line for command in access_commands(guest) if "argocd login" in command.line]
+    assert not [command.line for command in access_commands(guest) if "get applications" in command.line]
+
+
 def test_a_path_with_a_space_stays_one_word(status: dict[str, Any]) -> None:
     status["kubeconfig"] = "/home/ann lee/kubeconfig"
     status["git"]["password_file"] = "/home/ann lee/git-developer"
