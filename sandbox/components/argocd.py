@@ -198,7 +198,7 @@ class ApplicationController(_ArgocdComponent):
             "HOSTNAME": "argocd-application-controller-0",
             # As for the API server: less often, within a bound.
             "GOGC": "200",
-            "GOMEMLIMIT": "230MiB",
+            "GOMEMLIMIT": "400MiB",
         }
 
     def arguments(self, context: Context) -> tuple[str, ...]:

@@ -68,6 +68,7 @@ TOOLS = (
     "flannel",
     "argocd-in-pods",
     "kustomize",
+    "helm",
     "valkey",
     "registry",
     "crane",
@@ -197,7 +198,7 @@ def contents(
         _program(storage.provisioner, provisioner),
         Content(storage.helper, ImageConfig(environment={"PATH": _PATH}), _nothing, on_debian=True),
         _flannel(tools["flannel"]),
-        _argocd(tools["argocd-in-pods"], tools["kustomize"], debian),
+        _argocd(tools["argocd-in-pods"], (tools["kustomize"], tools["helm"]), debian),
         _redis(tools["valkey"], extra),
         _haproxy(extra),
     ]
@@ -232,13 +233,14 @@ def _flannel(flannel: Tool) -> Content:
     return Content(reference, ImageConfig((f"/opt/bin/{flannel.program}",), {"PATH": _PATH}), fill, on_debian=True)
 
 
-def _argocd(argocd: Tool, kustomize: Tool, debian: Path) -> Content:
-    """Give Argo CD's image, laid out as its own Dockerfile does it, without helm and git-lfs."""
+def _argocd(argocd: Tool, renderers: Sequence[Tool], debian: Path) -> Content:
+    """Give Argo CD's image, laid out as its own Dockerfile does it, without git-lfs."""
 
     def fill(layer: LayerWriter) -> None:
         for name in (argocd.program, "gpg-wrapper.sh", "git-verify-wrapper.sh"):
             layer.file(f"{_BIN}/{name}", argocd.binary(name))
-        layer.file(f"{_BIN}/kustomize", kustomize.binary())
+        for tool in renderers:
+            layer.file(f"{_BIN}/{tool.program}", tool.binary())
         for name in _ARGOCD_NAMES:
             layer.link(f"{_BIN}/argocd-{name}", "/usr/local/bin/argocd")
         user = f"argocd:x:{_ARGOCD_USER}:{_ARGOCD_USER}::/home/argocd:/bin/sh\n"
