@@ -43,7 +43,7 @@ class Owning:
     given: str = flag("", "Manifests that the cluster has beforehand (Secrets, namespaces): the same way.")
     committed: bool = flag(False, "Leave out what is not committed.")  # noqa: FBT003  # a field's default
     create_namespaces: bool = flag(False, "Have the namespaces there that Applications deploy to.")  # noqa: FBT003
-    within: int = flag(300, "Seconds until what has not settled is late.")
+    within: int = flag(0, "Seconds until what has not settled is late (300, and 0.3 for each manifest).")
     report_to: str = flag("", "Folder for the report: HTML, JUnit and JSON (one beside the sandboxes otherwise).")
 
     def wishes(self) -> Wishes:
@@ -52,7 +52,7 @@ class Owning:
         Raises:
             UsageError: A value can't be.
         """
-        if self.within < 1:
+        if self.within < 0:
             raise UsageError(f"--within {self.within} is no time", hint="--within 300")
         beside, crds, given = (
             tuple(part for part in text.split(",") if part) for text in (self.beside, self.crds, self.given)
@@ -180,7 +180,7 @@ def look_at(output: Output, access: Access, given: str, wishes: Wishes, owning: 
     own = OwnRepository(access, given, wishes, output.note)
     with sandboxes.telling(access.name, wishes.owner):
         own.take_over()
-        checked = own.check(Deadline.after(owning.within))
+        checked = own.check(Deadline.after(owning.within or own.usual_seconds))
     folder = Path(owning.report_to).expanduser() if owning.report_to else reports
     try:
         files = written(report_of(checked, access, began), folder, "check")

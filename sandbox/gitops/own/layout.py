@@ -210,6 +210,11 @@ class Layout:
                 yield path
 
     @cached_property
+    def manifests(self) -> int:
+        """How many manifests stand in files, as far as they can be read as such."""
+        return sum(_is_manifest(each) for path in self._manifest_files() for each in self.documents(path))
+
+    @cached_property
     def declared(self) -> list[Declared]:
         """The Applications, ApplicationSets and AppProjects that stand in files."""
         found = []

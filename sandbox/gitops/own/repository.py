@@ -34,6 +34,9 @@ from sandbox.gitops.own.settling import Patience, Settling
 
 __all__ = ["Checked", "OwnRepository", "Wishes"]
 
+_SETTLING_SECONDS = 300.0
+# Argo CD works on each object for a tenth of a second, half of it to read the description of all types anew.
+_SECONDS_PER_MANIFEST = 0.3
 _WITH_CONTAINERS = Patience(wrong=30.0, still=90.0)
 _PLAYED = Patience(wrong=4.0, still=30.0)
 _NAMED = 8
@@ -161,6 +164,11 @@ class OwnRepository:
     def applications(self) -> list[str]:
         """The names of the Applications and ApplicationSets that were created of it."""
         return [name for _, name in self._registered.roots]
+
+    @property
+    def usual_seconds(self) -> float:
+        """How long a check may take unless somebody says so."""
+        return _SETTLING_SECONDS + _SECONDS_PER_MANIFEST * self.mirror.layout.manifests
 
     def take_over(self) -> None:
         """Mirror the repository as it is now and create its Applications; done again, all is brought up to date.

@@ -78,6 +78,19 @@ def test_what_an_app_of_apps_takes_through_a_kustomization_is_left_to_it(reposit
     assert roots(plan_of(repository)) == ["forgotten", "root"]
 
 
+def test_manifests_are_counted_and_nothing_else_that_is_written_in_yaml(repository: UserRepository) -> None:
+    repository.write(
+        {
+            "one.yaml": f"{application('one', 'x')}\n---\n{application('two', 'x')}",
+            "x/kustomization.yaml": "resources: [three.yaml]\n",
+            "x/three.yaml": application("three", "y"),
+            "x/values.yaml": "replicas: 3\n",
+            ".github/workflow.yaml": application("hidden", "x"),
+        }
+    )
+    assert layout_of(repository).manifests == 3
+
+
 def test_what_an_application_set_deploys_by_its_folders_is_left_to_it(repository: UserRepository) -> None:
     repository.write(
         {"set.yaml": application_set("fleet", "clusters/*"), "clusters/one/app.yaml": application("a", "x")}
