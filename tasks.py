@@ -48,9 +48,9 @@ CHECKS: dict[str, list[list[str]]] = {
     "unit": [["pytest", "tests/unit"]],
     "integration": [["pytest", "tests/integration", "-n", "2", "--dist", "loadfile"]],
     # Each file has sandboxes of its own, which wait more than they work.
-    "e2e": [["pytest", "tests/e2e", *_WITHOUT, "-n", "2", "--dist", "loadfile"]],
+    "e2e": [["pytest", "tests/e2e", *_WITHOUT, "-n", "2", "--dist", "loadfile", "--durations", "30"]],
     # After them: a cluster of containers keeps two cores busy by itself.
-    "kind": [["pytest", "tests/e2e/kind", f"--ignore={_HA}"]],
+    "kind": [["pytest", "tests/e2e/kind", f"--ignore={_HA}", "--durations", "15"]],
 }
 """What `test` runs, in this order: program and arguments of each."""
 
