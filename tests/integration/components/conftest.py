@@ -13,6 +13,7 @@ from sandbox.core.conditions import Deadline
 from sandbox.core.timeline import Timeline
 from sandbox.engines.driver import bring_up, closure
 from sandbox.engines.embedded import Embedded
+from sandbox.engines.engine import supervised
 from sandbox.engines.records import Record
 from sandbox.engines.sandboxes import down
 from sandbox.toolchain import ensure_tools
@@ -24,11 +25,11 @@ Bring = Callable[..., AbstractContextManager[Context]]
 def _brought_up(*names: str, tools: tuple[str, ...]) -> Iterator[Context]:
     record = Record.new(f"part-{secrets.token_hex(4)}", "embedded", 1)
     context = Embedded().context_of(record, ensure_tools(tools))
-    context.dir("logs")
+    parts = closure(Embedded().components(), names)
     try:
-        lease = context.supervisor.start(record.run_id)
-        bring_up(context, closure(Embedded().components(), names), Deadline.after(60), Timeline())
-        lease.keep()
+        with supervised(context, parts) as lease:
+            bring_up(context, parts, Deadline.after(60), Timeline())
+            lease.keep()
         yield context
     finally:
         down(record.name)
