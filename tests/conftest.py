@@ -1,9 +1,10 @@
-"""What holds for every test: its own state folder, and no process left behind."""
+"""What holds for every test: its own state folder, no process left behind, and none skipped in CI."""
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import hypothesis
@@ -48,3 +49,13 @@ def run_id() -> Iterator[str]:
     """Give a run id for one test, which fails when it leaves a process that carries it."""
     with _marked_run() as mark:
         yield mark
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skipped test into a failed one in CI: what was not shown does not count as shown."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
+        report.outcome = "failed"
+        report.longrepr = f"skipped in CI: {report.longrepr}"
+    return report
