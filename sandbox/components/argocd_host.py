@@ -31,10 +31,20 @@ from sandbox.core.errors import DeadlineError, UnavailableError
 from sandbox.core.files import read_json, write_json
 from sandbox.core.locks import Mode, locked
 
-__all__ = ["ArgocdHost", "GuestHome", "git_secret_name", "leave_host", "noted_names", "role_name", "version_of"]
+__all__ = [
+    "ArgocdHost",
+    "GuestHome",
+    "git_secret_name",
+    "leave_host",
+    "noted_names",
+    "role_name",
+    "version_of",
+    "ways_to_leave",
+]
 
 _NOTES = "argocd.json"
 _RBAC = "rbac.authorization.k8s.io/v1"
+_LEFT = "applications,appprojects,secrets,rolebindings,roles"
 _METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _NOT_FOUND = 404
 _IN_FORCE_SECONDS = 20.0
@@ -293,6 +303,13 @@ def leave_host(foothold: Foothold, folder: Path, deadline: Deadline) -> None:
     if not ArgocdHost(foothold, namespace).is_prepared():
         for kind in ("RoleBinding", "Role"):
             api.delete(_RBAC, kind, role_name(owner.name), namespace)
+
+
+def ways_to_leave(folder: Path, owner: Owner) -> str:
+    """Give the words of kubectl that delete what a sandbox may have with a host; empty where it is no guest."""
+    namespace, _ = noted_names(folder)
+    selector = next(f"{key}={value}" for key, value in owner.labels.items())
+    return f"--namespace {namespace} delete {_LEFT} --selector {selector}" if namespace else ""
 
 
 def _end(api: KubeApi, namespace: str, objects: Sequence[tuple[str, str]], owner: Owner, deadline: Deadline) -> None:

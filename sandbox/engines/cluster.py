@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.components.argocd_config import ArgocdConfig
 from sandbox.components.argocd_home import ArgocdHome
-from sandbox.components.argocd_host import leave_host
+from sandbox.components.argocd_host import leave_host, ways_to_leave
 from sandbox.components.argocd_in_cluster import ArgocdManifests
 from sandbox.components.argocd_in_namespace import (
     ArgocdInNamespace,
@@ -270,11 +270,14 @@ class Cluster(Engine):
             leave_host(foothold, folder, deadline)
             leave(foothold, namespaces, deadline)
         except SandboxError as error:
+            own = f"delete namespace --selector {next(iter(owner.labels))}={folder.name}"
+            commands = [
+                f"kubectl --context {mark.context} {each}" for each in (ways_to_leave(folder, owner), own) if each
+            ]
             raise LeftBehindError(
                 f"the cluster of context {mark.context} may still hold something of sandbox {folder.name}",
                 why=f"namespaces {', '.join(namespaces)}: {error.what}: {error.why}",
-                hint=f"if that cluster is still there: kubectl --context {mark.context} delete namespace"
-                f" --selector {next(iter(owner.labels))}={folder.name}",
+                hint=f"if that cluster is still there: {'; '.join(commands)}",
             ) from error
 
 

@@ -127,6 +127,20 @@ def test_down_ends_a_sandbox_whose_cluster_is_gone_and_says_what_may_be_left(sta
     assert down("box") is False
 
 
+def test_down_says_what_a_guest_may_have_left_with_its_host(state: Path, mine: Path) -> None:
+    record = Record.new("box", "cluster", 1, context="team", kubeconfig=str(mine), argocd="argocd")
+    (state / "box" / "cluster.json").write_text(
+        f'{{"run_id": "{record.run_id}", "kubeconfig": "{mine}", "context": "team", "registry": 30100}}'
+    )
+    (state / "box" / "argocd.json").write_text(
+        '{"namespace": "argocd", "applications": ["box-core-greeter-dev"], "projects": [], "secrets": []}'
+    )
+    with pytest.raises(LeftBehindError) as left:
+        down("box")
+    assert "kubectl --context team --namespace argocd delete applications,appprojects,secrets" in left.value.hint
+    assert not (state / "box").exists()
+
+
 def test_a_sandbox_that_was_never_begun_in_a_cluster_leaves_nothing_there(state: Path, mine: Path) -> None:
     Record.new("box", "cluster", 1, context="team", kubeconfig=str(mine))
     assert down("box") is True
