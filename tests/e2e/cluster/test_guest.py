@@ -94,6 +94,21 @@ def test_the_sandbox_can_see_nothing_of_its_hosts_and_down_leaves_the_host_as_it
     assert objects(host) == guest.objects
 
 
+def test_an_administrators_sandbox_comes_rests_and_goes_and_its_host_is_as_it_was(
+    host: PlainCluster, tmp_path: Path
+) -> None:
+    user, before = User(tmp_path, changes={"KUBECONFIG": str(host.kubeconfig)}), objects(host)
+    place = ("--engine", "cluster", "--context", host.context, "--argocd", NAMESPACE)
+    with user.leaving_nothing():
+        user.ok("up", *place, "--name", "g2", seconds=COLD_SECONDS)
+        made = {each.rpartition(" ")[0] for each in objects(host).keys() - before.keys()}
+        assert made == {"Secret gitops-sandbox-g2-git", "Role gitops-sandbox-g2", "RoleBinding gitops-sandbox-g2"}
+        user.ok("stop", "--name", "g2")
+        assert user.ok("start", "--name", "g2", seconds=COLD_SECONDS)["state"] == "up"
+        user.ok("down", "--name", "g2", seconds=COLD_SECONDS)
+    assert objects(host) == before
+
+
 def test_who_was_granted_nothing_there_is_refused_with_what_is_lacking(host: PlainCluster, tmp_path: Path) -> None:
     user, before = person(host, "eve", tmp_path), objects(host)
     outcome = user.run("up", "--engine", "cluster", "--context", "theirs", "--name", "e2", "--argocd", NAMESPACE)
