@@ -26,17 +26,26 @@ _STYLES = {Status.OK: "green", Status.WARNING: "yellow", Status.WRONG: "bold red
     help={
         "engine": f"Only what matters to this one: {', '.join(sandboxes.ENGINES)}.",
         "context": "Look at the cluster of this context of your kubeconfig too, and at what you may do there.",
+        "argocd": "Look also at the Argo CD in this namespace of that cluster, as its guest.",
         "name": "What the sandbox in that cluster would be called.",
     }
 )
-def doctor(_: Context, *, engine: str = "", context: str = "", name: str = DEFAULT_NAME, json: bool = False) -> None:
+def doctor(  # one for each flag
+    _: Context,
+    *,
+    engine: str = "",
+    context: str = "",
+    argocd: str = "",
+    name: str = DEFAULT_NAME,
+    json: bool = False,
+) -> None:
     """Look at this host: what works for each engine, what is wrong, and how to mend it.
 
     Examples: doctor; doctor --engine kind; doctor --engine cluster --context team; doctor --json
     """
     output = Output(as_json=json)
     asked = [check_choice("engine", engine, sandboxes.ENGINES)] if engine else list(sandboxes.ENGINES)
-    findings = examine(Host.here(context, check_sandbox_name(name)), asked)
+    findings = examine(Host.here(context, check_sandbox_name(name), argocd), asked)
     verdicts = {name: works(name, findings) for name in asked}
     output.result(
         {"engines": verdicts, "checks": [found.to_json() for found in findings]},

@@ -63,6 +63,23 @@ class ClusterGuest(Cluster):
         del context
         return None
 
+    def survey_host(self, name: str, context: str, argocd: str) -> str:
+        """Say what the cluster of a context is, and which Argo CD there would take a sandbox as a guest.
+
+        Args:
+            name: What the sandbox is to be called.
+            context: The context.
+            argocd: Where that Argo CD is.
+
+        Raises:
+            UsageError: There is no such context.
+            UnavailableError: The cluster does not answer, or a permission is lacking, or that Argo CD will not do.
+        """
+        said, place, known = self.survey(name, context), self.place(context), Record.load(name)
+        owner = Owner(name, known.run_id if known else "")
+        version = ArgocdHost(Foothold(place["kubeconfig"], place["context"], owner), argocd).check()
+        return f"{said}, as a guest of Argo CD {version} in namespace {argocd}"
+
     def host_grants(self, name: str, context: str, argocd: str, names: Sequence[HomeNames]) -> list[dict[str, Any]]:
         """Describe what an administrator has to apply in the namespace of an Argo CD for a guest.
 

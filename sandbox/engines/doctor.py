@@ -23,6 +23,7 @@ from sandbox.core.commands import run
 from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.folders import cache_root, state_root
 from sandbox.engines.cluster import Cluster
+from sandbox.engines.cluster_guest import ClusterGuest
 from sandbox.engines.embedded import Embedded
 from sandbox.engines.kind import Kind
 from sandbox.engines.records import Record, known_names
@@ -106,12 +107,13 @@ class Host:
     gpg_path: str = _GPG_PATH
 
     @classmethod
-    def here(cls, context: str = "", sandbox: str = "default") -> Host:
+    def here(cls, context: str = "", sandbox: str = "default", argocd: str = "") -> Host:
         """Look at this host; what can't be had is kept as the error that says why.
 
         Args:
             context: The context of the user's kubeconfig whose cluster is looked at too; none when empty.
             sandbox: What the sandbox in it would be called.
+            argocd: The namespace of the Argo CD there that it would be a guest of; empty where it would bring its own.
         """
         state = _or_error(state_root)
         bakeable = _or_error(check_can_bootstrap)
@@ -122,7 +124,7 @@ class Host:
             daemon=_or_error(_daemon),
             unbakeable=bakeable if isinstance(bakeable, SandboxError) else None,
             damaged=_damaged() if isinstance(state, Path) else (),
-            cluster=_or_error(lambda: Cluster().survey(sandbox, context)) if context else None,
+            cluster=_or_error(lambda: _survey(sandbox, context, argocd)) if context else None,
         )
 
 
@@ -134,6 +136,10 @@ def _or_error(look: Callable[[], _T]) -> _T | SandboxError:
         return look()
     except SandboxError as error:
         return error
+
+
+def _survey(sandbox: str, context: str, argocd: str) -> str:
+    return ClusterGuest().survey_host(sandbox, context, argocd) if argocd else Cluster().survey(sandbox, context)
 
 
 def _daemon() -> Daemon:

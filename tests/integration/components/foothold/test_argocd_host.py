@@ -16,6 +16,7 @@ from sandbox.components.rights import OWN_RULES, Rule, missing
 from sandbox.containers.described import Owner
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UnavailableError
+from sandbox.engines.cluster_guest import ClusterGuest
 
 API = "argoproj.io/v1alpha1"
 RBAC = "rbac.authorization.k8s.io/v1"
@@ -96,6 +97,17 @@ def test_who_was_granted_what_is_printed_is_let_in_and_told_the_version(
 ) -> None:
     prepare(admin, weak, host)
     assert ArgocdHost(weak, host).check() == "3.6.1"
+
+
+def test_the_doctor_says_which_argo_cd_would_take_a_guest_and_what_is_lacking(
+    strong: Foothold, weak: Foothold, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", strong.kubeconfig)
+    said = ClusterGuest().survey_host("box", strong.context, host)
+    assert said.endswith(f"as a guest of Argo CD 3.6.1 in namespace {host}")
+    monkeypatch.setenv("KUBECONFIG", weak.kubeconfig)
+    with pytest.raises(UnavailableError, match="may not do what"):
+        ClusterGuest().survey_host("box", weak.context, host)
 
 
 @pytest.mark.parametrize(
