@@ -143,7 +143,7 @@ class ContainerComponent:
         raise NotImplementedError
 
     def prepare(self, context: Context, docker: Docker) -> None:
-        """Make what the container is given: files and volumes."""
+        """Make what the container is given."""
 
     def answers(self, context: Context) -> Observation:
         """Look whether the container does its work; that it runs is known."""

@@ -16,7 +16,7 @@ from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.files import write_file
 from sandbox.core.trees import keep_tree, put_back_tree
 
-__all__ = ["SECRET", "USER", "Registry", "api_answers", "settings", "write_account"]
+__all__ = ["SECRET", "USER", "Images", "Registry", "api_answers", "settings", "write_account"]
 
 USER = "gitops-ci-bot"
 SECRET = "registry-ci"  # noqa: S105  # the name of the secret, not the secret
@@ -69,7 +69,21 @@ def api_answers(address: str, user: str, password: str) -> Observation:
     return pending(f"/v2/ says {answer.status}")
 
 
-class Registry(ProcessComponent):
+class Images:
+    """The images in the sandbox's folder, as a registry's part of a snapshot (sandbox.components.state)."""
+
+    starts_empty = True
+
+    def save(self, context: Context, into: Path) -> None:
+        """Keep the images: tags and manifests first, then the blobs that they name, of which there can only be more."""
+        keep_tree(context.dir("registry"), into / "registry")
+
+    def load(self, context: Context, saved: Path) -> int:
+        """Put the images back: blobs first, then what names them."""
+        return put_back_tree(saved / "registry", context.dir("registry"))
+
+
+class Registry(Images, ProcessComponent):
     """An OCI registry on loopback with one account, that of CI."""
 
     name = "registry"
@@ -98,15 +112,3 @@ class Registry(ProcessComponent):
     def ready(self, context: Context) -> Observation:
         """It is ready when its API answers to CI's account."""
         return api_answers(context.address("registry"), USER, context.secrets.value(SECRET))
-
-    # Its part of a snapshot (sandbox.components.state).
-
-    starts_empty = True
-
-    def save(self, context: Context, into: Path) -> None:
-        """Keep the images: tags and manifests first, then the blobs that they name, of which there can only be more."""
-        keep_tree(context.dir("registry"), into / "registry")
-
-    def load(self, context: Context, saved: Path) -> int:
-        """Put the images back: blobs first, then what names them."""
-        return put_back_tree(saved / "registry", context.dir("registry"))

@@ -11,8 +11,8 @@ import base64
 import yaml
 
 from sandbox.components.base import Context
-from sandbox.components.container import ContainerComponent, container_name, network_name, owner_of
-from sandbox.components.registry import SECRET, USER, api_answers, settings, write_account
+from sandbox.components.container import ContainerComponent, container_name, network_name
+from sandbox.components.registry import SECRET, USER, Images, api_answers, settings, write_account
 from sandbox.containers.described import ContainerOptions
 from sandbox.containers.docker import Docker
 from sandbox.containers.images import image_tags
@@ -24,11 +24,43 @@ __all__ = ["ImageMirror", "RegistryContainer", "RegistryReader", "reader_authori
 
 _READER_USER = "node"
 _READER_SECRET = "registry-node"  # noqa: S105  # the name of the secret, not the secret
-_ROOT = "/images"  # not where the image of the registry has the mirror's: a new volume would begin as their copy
+_ROOT = "/images"  # not where the image of the registry has those of the mirror
 _SETTINGS = "/etc/registry"
 
 
-class RegistryContainer(ContainerComponent):
+class _Server(ContainerComponent):
+    """Distribution over the folder of the images, with one account."""
+
+    user: str
+    secret: str
+    read_only = False
+
+    def prepare(self, context: Context, docker: Docker) -> None:
+        """Write the configuration and the account."""
+        del docker
+        folder = context.dir("run", self.name)
+        write_account(folder / "htpasswd", self.user, context.secrets.value(self.secret))
+        configuration = settings(context, address=f":{PORT}", root=_ROOT, accounts=f"{_SETTINGS}/htpasswd")
+        configuration["storage"]["maintenance"] = {"readonly": {"enabled": self.read_only}}
+        write_file(folder / "config.yml", yaml.safe_dump(configuration))
+
+    def options(self, context: Context) -> ContainerOptions:
+        """Serve with the configuration file."""
+        images = {str(context.dir("registry")): _ROOT}
+        return ContainerOptions(
+            name=container_name(context.name, self.name),
+            image=image_tags()[1],
+            command=("serve", f"{_SETTINGS}/config.yml"),
+            environment={"OTEL_TRACES_EXPORTER": "none"},
+            ports={PORT: context.ports[self.name]} if self.ports else {},
+            mounts={str(context.dir("run", self.name)): _SETTINGS} | (images if self.read_only else {}),
+            folders={} if self.read_only else images,
+            network=network_name(context.name),
+            restart="unless-stopped",
+        )
+
+
+class RegistryContainer(Images, _Server):
     """An OCI registry with one account, that of CI; published on loopback."""
 
     name = "registry"
@@ -36,58 +68,19 @@ class RegistryContainer(ContainerComponent):
     user = USER
     secret = SECRET
 
-    def prepare(self, context: Context, docker: Docker) -> None:
-        """Make the volume of the images, and write the configuration and the account."""
-        docker.ensure_volume(_volume(context), owner_of(context))
-        folder = context.dir("run", self.name)
-        write_account(folder / "htpasswd", self.user, context.secrets.value(self.secret))
-        configuration = settings(context, address=f":{PORT}", root=_ROOT, accounts=f"{_SETTINGS}/htpasswd")
-        configuration["storage"]["maintenance"] = {"readonly": {"enabled": self.read_only}}
-        write_file(folder / "config.yml", yaml.safe_dump(configuration))
-
-    read_only = False
-
-    def options(self, context: Context) -> ContainerOptions:
-        """Serve with the configuration file."""
-        return ContainerOptions(
-            name=container_name(context.name, self.name),
-            image=image_tags()[1],
-            command=("serve", f"{_SETTINGS}/config.yml"),
-            environment={"OTEL_TRACES_EXPORTER": "none"},
-            ports=self.published(context),
-            mounts={str(context.dir("run", self.name)): _SETTINGS},
-            volumes={_volume(context): _ROOT},
-            network=network_name(context.name),
-            restart="unless-stopped",
-        )
-
-    def published(self, context: Context) -> dict[int, int]:
-        """Say by which port the host reaches it."""
-        return {PORT: context.ports["registry"]}
-
     def answers(self, context: Context) -> Observation:
         """It does its work when its API answers to CI's account."""
         return api_answers(context.address("registry"), USER, context.secrets.value(SECRET))
 
 
-class RegistryReader(RegistryContainer):
+class RegistryReader(_Server):
     """The same images, read-only, for the nodes alone: no port of the host leads to it."""
 
     name = "registry-reader"
     requires = ("registry",)
-    ports = ()
     user = _READER_USER
     secret = _READER_SECRET
     read_only = True
-
-    def published(self, context: Context) -> dict[int, int]:
-        """Publish nothing."""
-        del context
-        return {}
-
-    def answers(self, context: Context) -> Observation:
-        """It does its work when it runs; the nodes tell when it does not."""
-        return ContainerComponent.answers(self, context)
 
 
 class ImageMirror(ContainerComponent):
@@ -103,10 +96,6 @@ class ImageMirror(ContainerComponent):
             network=network_name(context.name),
             restart="unless-stopped",
         )
-
-
-def _volume(context: Context) -> str:
-    return container_name(context.name, "images")
 
 
 def reader_authorization(context: Context) -> str:

@@ -78,7 +78,8 @@ class ContainerOptions:
         environment: Variables; a secret belongs into a mounted file instead.
         ports: The port in the container (TCP) and the one on 127.0.0.1 by which the host reaches it.
         mounts: Paths of the host and where the container sees them, read-only.
-        volumes: Names of volumes, made by ``Docker.ensure_volume``, and where the container sees them.
+        folders: Folders of the host that the container writes into, and where it sees them. It then runs as this user,
+            who could not take away what another one has written.
         network: The network that it is in.
         aliases: Further names by which containers of that network find it.
         restart: Whether the daemon starts it again: "no", "unless-stopped", "on-failure", "always".
@@ -90,7 +91,7 @@ class ContainerOptions:
     environment: Mapping[str, str] = field(default_factory=dict)
     ports: Mapping[int, int] = field(default_factory=dict)
     mounts: Mapping[str, str] = field(default_factory=dict)
-    volumes: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, str] = field(default_factory=dict)
     network: str = "bridge"
     aliases: Sequence[str] = ()
     restart: str = "no"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, Self
 
@@ -125,7 +126,8 @@ class Docker:
                 labels=owner.labels,
                 ports={f"{inside}/tcp": (_LOOPBACK, outside) for inside, outside in options.ports.items()},
                 volumes={path: {"bind": inside, "mode": "ro"} for path, inside in options.mounts.items()}
-                | {volume: {"bind": inside, "mode": "rw"} for volume, inside in options.volumes.items()},
+                | {path: {"bind": inside, "mode": "rw"} for path, inside in options.folders.items()},
+                user=self._this_user() if options.folders else None,
                 network=options.network,
                 restart_policy={"Name": options.restart},
             )
@@ -136,6 +138,11 @@ class Docker:
                     network.connect(made, aliases=list(options.aliases))
                 made.start()
         return container_of(made.id, made.attrs)
+
+    def _this_user(self) -> str | None:
+        """Say as whom a container runs whose files are to be this user's; None for the one that it runs as anyhow."""
+        # Of a daemon without root, the container's root is the user.
+        return None if self.info().rootless else f"{os.getuid()}:{os.getgid()}"
 
     def run_like(self, model: str, name: str, labels: Mapping[str, str]) -> Container:
         """Start a container that is ``configured_like`` another one, in the same networks.
@@ -284,15 +291,6 @@ class Docker:
             if gateway := entry.get("Gateway"):
                 return str(gateway).partition("/")[0]
         raise UnavailableError(f"network {network} has no gateway", hint=f"docker network inspect {network}")
-
-    def ensure_volume(self, name: str, owner: Owner) -> None:
-        """Make a volume with the owner's labels, unless one of that name is there.
-
-        Raises:
-            UnavailableError: It can't be made.
-        """
-        with _our_errors(f"can't make volume {name}"):
-            self._client.volumes.create(name, labels=owner.labels)
 
     def join(self, network: str, container: str, *, aliases: Iterable[str] = ()) -> None:
         """Put a container into one more network; nothing happens when it is in there.
