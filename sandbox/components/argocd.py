@@ -13,7 +13,7 @@ from pathlib import Path
 
 import requests
 
-from sandbox.components.base import ARGOCD_NAMESPACE, Context, ProcessComponent
+from sandbox.components.base import ARGOCD_NAMESPACE, Context, ProcessComponent, RememberingProcess
 from sandbox.components.probes import http_ok
 from sandbox.components.redis import SECRET as REDIS_SECRET
 from sandbox.core.commands import run
@@ -183,11 +183,10 @@ class RepoServer(_ArgocdComponent):
         return http_ok(context.address("argocd-repo-server-metrics"), "/healthz?full=true")
 
 
-class ApplicationController(_ArgocdComponent):
+class ApplicationController(_ArgocdComponent, RememberingProcess):
     """Compares, syncs and heals."""
 
     name = "argocd-application-controller"
-    remembers = True
     ports = ("argocd-application-controller-metrics",)
 
     def env(self, context: Context) -> dict[str, str]:
@@ -248,11 +247,10 @@ class ArgocdServer(_ArgocdComponent):
         return http_ok(context.address("argocd-server"), "/healthz", authority=context.pki("argocd-ca.crt"))
 
 
-class ApplicationSetController(_ArgocdComponent):
+class ApplicationSetController(_ArgocdComponent, RememberingProcess):
     """Makes Applications from ApplicationSets."""
 
     name = "argocd-applicationset-controller"
-    remembers = True
     ports = ("argocd-applicationset-metrics", "argocd-applicationset-probe", "argocd-applicationset-webhook")
 
     def arguments(self, context: Context) -> tuple[str, ...]:

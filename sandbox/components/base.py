@@ -21,7 +21,16 @@ from sandbox.core.processes import RUN_ID_VARIABLE, ProcessSpec
 from sandbox.core.supervision import SupervisorClient
 from sandbox.toolchain import Tool
 
-__all__ = ["ARGOCD_NAMESPACE", "Component", "Context", "ProcessComponent", "Secrets", "Stateful", "tail_of"]
+__all__ = [
+    "ARGOCD_NAMESPACE",
+    "Component",
+    "Context",
+    "ProcessComponent",
+    "RememberingProcess",
+    "Secrets",
+    "Stateful",
+    "tail_of",
+]
 
 ARGOCD_NAMESPACE = "argocd"
 """Where Argo CD is in a cluster that is the sandbox's own."""
@@ -193,18 +202,12 @@ def tail_of(log: Path, lines: int) -> str:
 
 
 class ProcessComponent:
-    """A component that is one process under the supervisor.
-
-    Attributes:
-        remembers: Whether it acts on what it remembers of the cluster beside what it watches, so that it has to
-            begin anew where the cluster goes back to an earlier moment.
-    """
+    """A component that is one process under the supervisor."""
 
     name: str
     requires: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()
     grace = 1.0
-    remembers = False
 
     def argv(self, context: Context) -> tuple[str, ...]:
         """Give the program and its arguments."""
@@ -272,3 +275,21 @@ class ProcessComponent:
     def remove(self, context: Context) -> None:
         """Stop it."""
         context.supervisor.stop(self.name)
+
+
+class RememberingProcess(ProcessComponent):
+    """A process that acts on what it remembers of the cluster beside what it watches (sandbox.components.state)."""
+
+    forgets_for_reset = False
+
+    def pause(self, context: Context) -> None:
+        """Stop it."""
+        context.supervisor.stop(self.name)
+
+    def resume(self, context: Context) -> None:
+        """Have the supervisor run it again."""
+        self.ensure(context)
+
+    def is_back(self, context: Context) -> Observation:
+        """It is back when it is ready."""
+        return self.ready(context)

@@ -7,12 +7,21 @@ Events are neither: they tell of what happened, and what happened after the mome
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
+from sandbox.components.base import Context
 from sandbox.components.etcd_store import ClusterObjects, EtcdStore
+from sandbox.core.files import read_json, write_json
 
-__all__ = ["put_back", "stated"]
+__all__ = ["AUTHORITY", "CERTIFICATE", "KEY", "ClusterState", "put_back", "stated"]
+
+AUTHORITY, CERTIFICATE, KEY = "etcd-ca.crt", "apiserver-etcd-client.crt", "apiserver-etcd-client.key"
+"""What the API server knows etcd by and is known to it by, among the sandbox's certificates."""
+
+_OBJECTS = "objects.json"
 
 _EVENTS = "/registry/events/"
 # API servers, which tell one another where they are; bound to leases of etcd's own.
@@ -22,6 +31,8 @@ _ALIVE = re.compile(
     r"/registry/leases/(kube-system|kube-node-lease)/.*"
     # The authority of the API server, which kube-controller-manager writes into each namespace, and writes again.
     r"|/registry/configmaps/[^/]+/kube-root-ca\.crt"
+    # Where the API server is, which it writes itself: a node that was started again may have another address.
+    r"|/registry/(services/endpoints|endpointslices)/default/kubernetes"
 )
 
 
@@ -47,3 +58,27 @@ def put_back(store: EtcdStore, saved: Mapping[str, str]) -> int:
         store.write(puts, removals)
     # An event that came meanwhile is no sign that anything is at work still.
     return len(puts) + sum(not key.startswith(_EVENTS) for key in removals)
+
+
+class ClusterState:
+    """What an etcd of the sandbox's own holds, as its part of a snapshot (sandbox.components.state)."""
+
+    starts_empty = False
+
+    def save(self, context: Context, into: Path) -> None:
+        """Keep the objects of the cluster, all as of one revision."""
+        write_json(into / _OBJECTS, stated(_store(context).read()))
+
+    def load(self, context: Context, saved: Path) -> int:
+        """Bring the objects of the cluster back, while the API server runs."""
+        objects = {key: str(value) for key, value in read_json(saved / _OBJECTS).items()}
+        return put_back(_store(context), objects)
+
+    def origin(self, context: Context) -> str:
+        """Name the authority that etcd is known by: made with each cluster, and with no other."""
+        return hashlib.sha256(context.pki(AUTHORITY).read_bytes()).hexdigest()
+
+
+def _store(context: Context) -> EtcdStore:
+    # The API server's own certificate: there is no other client, and it needs no second one that could be lost.
+    return EtcdStore(context.address("etcd"), *map(context.pki, (AUTHORITY, CERTIFICATE, KEY)))

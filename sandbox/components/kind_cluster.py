@@ -51,6 +51,7 @@ __all__ = [
 
 
 _CREATE_SECONDS = 180.0
+_ETCD_PORT = 2379
 _LOG_LINES = 2000
 _HOSTS = "/etc/containerd/certs.d"
 _PASSED_ON = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "HOME")
@@ -117,7 +118,10 @@ class KindCluster:
             config = cluster_config(
                 host_needs(docker.info()),
                 api_port=context.ports["apiserver"],
-                ports=[PortMapping(SERVER_NODE_PORT, context.ports["argocd-server"])],
+                ports=[
+                    PortMapping(SERVER_NODE_PORT, context.ports["argocd-server"]),
+                    PortMapping(_ETCD_PORT, context.ports["etcd"]),
+                ],
                 workers=context.nodes - 1,
             )
         self._create(context, config)

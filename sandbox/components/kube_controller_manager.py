@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sandbox.components.base import Context, ProcessComponent
+from sandbox.components.base import Context, RememberingProcess
 from sandbox.components.probes import http_ok
 from sandbox.core.conditions import Observation
 from sandbox.core.ports import LOOPBACK
@@ -10,12 +10,13 @@ from sandbox.core.ports import LOOPBACK
 __all__ = ["KubeControllerManager"]
 
 
-class KubeControllerManager(ProcessComponent):
-    """All of Kubernetes' own controllers, in one process."""
+class KubeControllerManager(RememberingProcess):
+    """All of Kubernetes' own controllers, in one process.
+
+    Its garbage collector remembers which owners are gone, and would collect what one that comes back owns.
+    """
 
     name = "kube-controller-manager"
-    # Its garbage collector remembers which owners are gone, and would collect what one that comes back owns.
-    remembers = True
     requires = ("kube-apiserver-bootstrap",)
     ports = ("kube-controller-manager",)
 

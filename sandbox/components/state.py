@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from sandbox.components.base import Context
 from sandbox.core.conditions import Deadline, Observation
 
-__all__ = ["Acting", "Furnishing", "Holding", "Writing"]
+__all__ = ["Acting", "Bound", "Furnishing", "Holding", "Remembering", "Writing"]
 
 
 @runtime_checkable
@@ -54,6 +54,18 @@ class Holding(Protocol):
 
 
 @runtime_checkable
+class Bound(Protocol):
+    """A component whose part of a snapshot can be put back into the very one that it was taken of alone."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    def origin(self, context: Context) -> str:
+        """Say which one it is: the same for as long as it is that one, and never the same for another."""
+
+
+@runtime_checkable
 class Writing(Protocol):
     """A component through which people and programs change what others hold."""
 
@@ -89,6 +101,36 @@ class Acting(Protocol):
 
     def resting(self, context: Context) -> Observation:
         """Look whether it is about to change anything."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A component that acts on what it remembers of the cluster beside what it watches."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def forgets_for_reset(self) -> bool:
+        """Whether a reset too can bring back what it remembers to be gone."""
+
+    def pause(self, context: Context) -> None:
+        """End what remembers, and all that it remembers.
+
+        Raises:
+            UnavailableError: It can't be ended.
+        """
+
+    def resume(self, context: Context) -> None:
+        """Start it again; what was not ended is left alone.
+
+        Raises:
+            UnavailableError: It can't be started.
+        """
+
+    def is_back(self, context: Context) -> Observation:
+        """Look whether what was started again does its work, and what stands on it too."""
 
 
 @runtime_checkable

@@ -106,6 +106,11 @@ class Engine(ABC):
                 hint="--engine kind --ha",
             )
 
+    def why_no_moments(self, record: Record) -> str:
+        """Say why a sandbox can't be put back to an earlier moment; empty when it can."""
+        del record
+        return "" if SNAPSHOTS in self.capabilities else f"the engine {self.name} does not keep any"
+
     def fetch(self, provider: str | None, progress: Progress) -> None:
         """Fetch or make what takes long, once for all sandboxes; the long part of a first ``up``.
 
@@ -199,24 +204,31 @@ class Engine(ABC):
         context = self.context_of(record, tools)
         _link_tools(context)
         components = self.components()
+        moments = Snapshots(context, components)
+        if (refused := self.why_no_moments(record)) and moments.broken_off is not None:
+            raise UsageError(
+                f"sandbox {record.name} was on its way back to an earlier moment, which can't be finished so",
+                why=refused,
+                hint=f"up --name {record.name} finishes it; ask for another shape after that",
+            )
         with supervised(context, components) as lease:
             try:
                 bring_up(context, components, Deadline.after(self.up_seconds), timeline)
             except SandboxError as error:
                 error.hint = f"read {collect(context, components, timeline)}"
                 raise
-            if SNAPSHOTS in self.capabilities:
-                self._see_to_moments(record, Snapshots(context, components), timeline)
+            if not refused:
+                self._see_to_moments(record, moments, timeline)
             lease.keep()
         return self.access(record, tools)
 
     @staticmethod
     def _see_to_moments(record: Record, snapshots: Snapshots, timeline: Timeline) -> None:
-        """Finish a way back that was broken off, and keep the clean state of a sandbox that is new."""
+        """Keep the clean state of a sandbox that is new, or whose cluster is; finish a way back that was broken off."""
+        if not record.ready or snapshots.outlived_by_clean:
+            snapshots.keep_clean()
         if (name := snapshots.finish()) is not None:
             timeline.record("snapshots", "ready", f"finished going back to {name}, which had been broken off")
-        if not record.ready:
-            snapshots.keep_clean()
 
     def halt(self, record: Record) -> bool:
         """Stop all that runs of a sandbox and keep what it holds; ``bring`` brings it back.

@@ -15,7 +15,9 @@ from sandbox.components.base import Component
 from sandbox.components.ci_runner import CiRunner
 from sandbox.components.container import end_making, network_name
 from sandbox.components.kind_cluster import KindCluster, NodeRegistry, finished
-from sandbox.components.node_pods import NodePods
+from sandbox.components.kind_etcd import KindEtcd
+from sandbox.components.node_images import NodeImages
+from sandbox.components.node_pods import Kubelet, NodePods
 from sandbox.components.pki import argocd_pki
 from sandbox.components.pod_network import PodNetwork
 from sandbox.components.registry_container import ImageMirror, RegistryContainer, RegistryReader
@@ -26,7 +28,7 @@ from sandbox.core.conditions import Deadline, Observation, met, pending, wait_fo
 from sandbox.core.errors import UsageError
 from sandbox.core.files import read_json, write_json
 from sandbox.core.timeline import Timeline
-from sandbox.engines.engine import ARGOCD_SETTINGS, WHOLE_CLUSTER, Engine
+from sandbox.engines.engine import ARGOCD_SETTINGS, SNAPSHOTS, WHOLE_CLUSTER, Engine
 from sandbox.engines.records import Record, Shape
 from sandbox.toolchain import Progress, Tool
 
@@ -44,7 +46,7 @@ class Kind(Engine):
     name = "kind"
     summary = "a real cluster in containers; needs Docker"
     capabilities = frozenset(
-        {"cluster", "argocd", "git", "registry", "pipeline", "containers", WHOLE_CLUSTER, ARGOCD_SETTINGS}
+        {"cluster", "argocd", "git", "registry", "pipeline", "containers", SNAPSHOTS, WHOLE_CLUSTER, ARGOCD_SETTINGS}
     )
     tools = (
         "kind",
@@ -70,6 +72,9 @@ class Kind(Engine):
             git_server.GitServer(),
             CiRunner(),
             KindCluster(),
+            KindEtcd(),
+            Kubelet(),
+            NodeImages(),
             NodeRegistry(),
             PodNetwork(),
             ArgocdSettings("kind-cluster"),
@@ -109,6 +114,15 @@ class Kind(Engine):
                 why="no two of its three redis servers, nor of its three proxies, go to one node",
                 hint=f"--ha --nodes {HA_NODES}, or --ha alone",
             )
+
+    def why_no_moments(self, record: Record) -> str:
+        """Say why a sandbox of several nodes is not put back.
+
+        A node that had joined after the moment would come back with other addresses for its pods.
+        """
+        if record.shape != Shape():
+            return f"it has {_said(record.shape)}, and on kind only what one node holds is put back together"
+        return super().why_no_moments(record)
 
     def prepare(self, record: Record, tools: Mapping[str, Tool], timeline: Timeline) -> None:
         """Bake the images of this version set, once for all sandboxes, and make this sandbox's network.

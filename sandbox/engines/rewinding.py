@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 
 from sandbox.core.errors import UsageError
 from sandbox.core.names import check_sandbox_name, check_snapshot_name
-from sandbox.engines.engine import SNAPSHOTS
 from sandbox.engines.records import Record, exclusive
 from sandbox.engines.sandboxes import engine_of
 from sandbox.engines.snapshots import Kept, Snapshots
@@ -115,10 +114,10 @@ def _moments(name: str, on_wait: Waiting) -> Iterator[Snapshots]:
 def _snapshots(name: str) -> Snapshots:
     engine, record = engine_of(name), Record.load(name)
     assert record is not None  # noqa: S101  # its engine was found by it
-    if SNAPSHOTS not in engine.capabilities:
+    if why := engine.why_no_moments(record):
         raise UsageError(
             f"sandbox {name} can't be put back to an earlier moment",
-            why=f"the engine {engine.name} does not keep any",
+            why=why,
             hint=f"down --name {name}, then up again",
         )
     return Snapshots(engine.context_of(record, ensure_tools(engine.tools)), engine.components())

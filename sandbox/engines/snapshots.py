@@ -13,10 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sandbox.components.base import Component, Context, ProcessComponent
-from sandbox.components.state import Acting, Furnishing, Holding, Writing
+from sandbox.components.base import Component, Context
+from sandbox.components.state import Acting, Bound, Furnishing, Holding, Remembering, Writing
 from sandbox.core.conditions import Deadline, Observation, State, met, pending, wait_for
 from sandbox.core.errors import UsageError
 from sandbox.core.files import make_private_dir, read_json, remove_tree, write_file, write_json, writing_errors
@@ -31,10 +31,14 @@ _GOING_BACK = ".going-back"
 _FORMAT = 1
 _REST_SECONDS = 10.0
 _BACK_SECONDS = 60.0
+_READY_SECONDS = 120.0
 _QUIET = 0.1
 """Seconds in which nothing may change after the last thing was put back: many times what a watch takes to tell."""
 _TENANTS, _WORK = "tenants", "work"
 """Folders of the sandbox that stories alone fill; the second holds people's working copies, which are of no moment."""
+
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Snapshots:
         self._context = context
         self._components = components
         self._holding = [part for part in components if isinstance(part, Holding)]
+        self._remembering = [part for part in components if isinstance(part, Remembering)]
         self._folder = context.folder / "snapshots"
 
     @property
@@ -84,6 +89,11 @@ class Snapshots:
         """Whether the clean state was kept."""
         return (self._folder / _CLEAN).is_dir()
 
+    @property
+    def outlived_by_clean(self) -> bool:
+        """Whether the clean state is of a cluster that is gone, and the sandbox has another one since."""
+        return self.has_clean and bool(self._not_of_this(self._folder / _CLEAN))
+
     def all(self) -> list[Kept]:
         """Give the snapshots that people have made, the oldest first."""
         folders = self._folder.iterdir() if self._folder.is_dir() else iter(())
@@ -91,11 +101,13 @@ class Snapshots:
         return sorted(found, key=lambda each: each.made)
 
     def keep_clean(self) -> None:
-        """Keep the clean state: of what starts empty, nothing has to be kept.
+        """Keep the clean state, in the place of an earlier one: of what starts empty, nothing has to be kept.
 
         Raises:
             UnavailableError: The disk is full, or a component does not answer.
         """
+        if self.has_clean:
+            remove_tree(self._folder / _CLEAN)
         self._keep(_CLEAN, [part for part in self._holding if not part.starts_empty])
 
     def keep(self, name: str) -> Kept:
@@ -126,13 +138,13 @@ class Snapshots:
         """Put the sandbox back to a snapshot; what acts on what it remembers is ended first and started again.
 
         Raises:
-            UsageError: There is none of that name, or it was made with other versions.
+            UsageError: There is none of that name, or it was made with other versions, or of a cluster that is gone.
             UnavailableError: The disk is full, or a component does not answer.
             DeadlineError: The sandbox did not come to rest; names what is still at work.
         """
         folder = self._existing(name)
-        self._check_versions(folder)
-        with self._going_back(name), self._paused():
+        self._check(folder)
+        with self._going_back(name), self._paused(self._remembering):
             self._put_back(folder)
 
     def clean(self) -> None:
@@ -150,7 +162,8 @@ class Snapshots:
                 hint=f"down --name {self._context.name}, then up again",
             )
         with self._going_back(_CLEAN):
-            self._put_back(self._folder / _CLEAN)
+            with self._paused([part for part in self._remembering if part.forgets_for_reset]):
+                self._put_back(self._folder / _CLEAN)
             for part in self._components:
                 if isinstance(part, Furnishing):
                     part.furnish(self._context)
@@ -162,6 +175,10 @@ class Snapshots:
         name = self.broken_off
         if name == _CLEAN:
             self.clean()
+        elif name is not None and self._not_of_this(self._existing(name)):
+            # Its cluster was lost on the way: nobody can go there any more, and the sandbox has begun anew.
+            (self._folder / _GOING_BACK).unlink()
+            return None
         elif name is not None:
             self.go_back(name)
         return name
@@ -178,7 +195,12 @@ class Snapshots:
         try:
             self._each(parts, lambda part: part.save(self._context, make_private_dir(draft / part.name)))
             keep_tree(self._context.folder / _TENANTS, draft / _TENANTS)
-            record = {"format": _FORMAT, "versions": version_set(), "made": dt.datetime.now(dt.UTC).isoformat()}
+            record = {
+                "format": _FORMAT,
+                "versions": version_set(),
+                "origins": self._origins(),
+                "made": dt.datetime.now(dt.UTC).isoformat(),
+            }
             write_json(draft / _RECORD, record)
             with writing_errors(self._folder):
                 draft.rename(self._folder / name)
@@ -187,7 +209,7 @@ class Snapshots:
             raise
 
     @staticmethod
-    def _each(parts: Sequence[Holding], act: Callable[[Holding], Any]) -> list[Any]:
+    def _each(parts: Sequence[Part], act: Callable[[Part], Any]) -> list[Any]:
         with ThreadPoolExecutor(max(1, len(parts))) as pool:
             return list(pool.map(act, parts))
 
@@ -206,12 +228,26 @@ class Snapshots:
             )
         return folder
 
-    def _check_versions(self, folder: Path) -> None:
+    def _origins(self) -> dict[str, str]:
+        return {part.name: part.origin(self._context) for part in self._components if isinstance(part, Bound)}
+
+    def _not_of_this(self, folder: Path) -> list[str]:
+        """Name the parts of a moment that are of another sandbox's life."""
+        kept = self._record(folder).get("origins", {})
+        return [name for name, origin in self._origins().items() if kept.get(name, origin) != origin]
+
+    def _check(self, folder: Path) -> None:
         record = self._record(folder)
         if (record.get("format"), record.get("versions")) != (_FORMAT, version_set()):
             raise UsageError(
                 f"snapshot {folder.name!r} was made with other versions of the tools",
                 why="what they have written can't be carried over",
+                hint=f"snapshot {folder.name} --remove",
+            )
+        if foreign := self._not_of_this(folder):
+            raise UsageError(
+                f"snapshot {folder.name!r} is of a cluster that is gone",
+                why=f"the sandbox has got another since, which what was in {', '.join(foreign)} does not fit",
                 hint=f"snapshot {folder.name} --remove",
             )
 
@@ -237,20 +273,17 @@ class Snapshots:
             yield
 
     @contextlib.contextmanager
-    def _paused(self) -> Iterator[None]:
-        """End the processes that act on what they remember, and start them again."""
+    def _paused(self, paused: Sequence[Remembering]) -> Iterator[None]:
+        """End what acts on what it remembers, start it again, and wait until it does its work."""
         context = self._context
-        paused = [part for part in self._components if isinstance(part, ProcessComponent) and part.remembers]
-        if paused:
-            context.supervisor.stop(*(part.name for part in paused))
         try:
+            self._each(paused, lambda part: part.pause(context))
             yield
         finally:
-            for part in paused:
-                part.ensure(context)
-        deadline = Deadline.after(_BACK_SECONDS)
+            self._each(paused, lambda part: part.resume(context))
+        deadline = Deadline.after(_READY_SECONDS)
         for part in paused:
-            wait_for(lambda part=part: part.ready(context), deadline, wanted=f"{part.name} to be ready")  # type: ignore[misc]
+            wait_for(lambda part=part: part.is_back(context), deadline, wanted=f"{part.name} to do its work again")  # type: ignore[misc]
 
     @contextlib.contextmanager
     def _going_back(self, name: str) -> Iterator[None]:

@@ -16,7 +16,7 @@ from sandbox.core.locks import Mode, locked
 
 __all__ = ["passing", "shut"]
 
-_SECONDS = 60.0
+_SECONDS = 240.0
 
 
 def _gate(root: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,30 @@ _MOVING_FIELDS = {
     "resourceVersion": "is the count of all writes: putting an object back is one more",
 }
 _HEARTBEAT = "lastHeartbeatTime"  # a node says that it lives
+# What moves where containers run: some begin anew with a way back, and others tell of that.
+_TIMES = {"lastTransitionTime", "lastUpdateTime", "endpoints.kubernetes.io/last-change-trigger-time"}
 
 
-def _still(value: Any) -> Any:
-    """Give an object without what moves by itself."""
+def _without(value: Any, moving: Container[str]) -> Any:
+    """Give an object without some fields, wherever they are."""
     if isinstance(value, dict):
-        return {key: _still(item) for key, item in value.items() if key not in _MOVING_FIELDS and key != _HEARTBEAT}
-    return [_still(item) for item in value] if isinstance(value, list) else value
+        return {key: _without(item, moving) for key, item in value.items() if key not in moving}
+    return [_without(item, moving) for item in value] if isinstance(value, list) else value
+
+
+def _still(kind: str, item: dict[str, Any], *, runs: bool) -> dict[str, Any]:
+    """Give an object without what moves by itself, where containers run or where none does."""
+    still: dict[str, Any] = _without(item, {*_MOVING_FIELDS, _HEARTBEAT, *(_TIMES if runs else ())})
+    if runs and kind == "pods":
+        # What the kubelet tells of its containers.
+        still["status"] = still["status"]["phase"]
+    if runs and kind == "nodes":
+        # Told by the kubelet once in a while; looked at in the node itself.
+        del still["status"]["images"]
+    if runs and kind == "endpointslices":
+        # How often an address of it was ready and not.
+        del still["metadata"]["generation"]
+    return still
 
 
 def everything(access: Access) -> dict[str, Any]:
@@ -48,6 +66,7 @@ def everything(access: Access) -> dict[str, Any]:
 
 def _objects(access: Access) -> dict[str, Any]:
     api = KubeApi(access.kubeconfig)
+    runs = "containers" in access.capabilities
     found: dict[str, Any] = {}
     for kind in api.kinds():
         # The second name of events is left out with the first.
@@ -56,7 +75,7 @@ def _objects(access: Access) -> dict[str, Any]:
         for item in api.request("GET", kind.path())["items"] or ():
             metadata = item["metadata"]
             key = f"{kind.plural}.{kind.api_version} {metadata.get('namespace', '')}/{metadata['name']}"
-            found[key] = True if kind.plural in _MOVING_KINDS else _still(item)
+            found[key] = True if kind.plural in _MOVING_KINDS else _still(kind.plural, item, runs=runs)
     api.close()
     return found
 

@@ -75,6 +75,13 @@ def test_signs_of_life_are_left_alone_where_both_have_them() -> None:
     assert store.objects == {beat: "new", "/registry/configmaps/two/kube-root-ca.crt": "old"}
 
 
+def test_where_the_api_server_is_is_left_to_itself() -> None:
+    places = ("/registry/services/endpoints/default/kubernetes", "/registry/endpointslices/default/kubernetes")
+    store: Any = Memory(dict.fromkeys(places, "now"))
+    assert put_back(store, dict.fromkeys(places, "then")) == 0
+    assert store.objects == dict.fromkeys(places, "now")
+
+
 def test_events_are_taken_away_and_do_not_count_and_api_servers_are_none_of_ours() -> None:
     event, server = "/registry/events/default/one", "/registry/masterleases/127.0.0.1"
     assert stated({event: "a", server: "a", "/registry/pods/one": "a"}) == {"/registry/pods/one": "a"}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from sandbox.components.base import Context
-from sandbox.core.conditions import Deadline
+from sandbox.core.conditions import Deadline, Observation, met, pending
 from sandbox.core.errors import DeadlineError, UnavailableError, UsageError
 from sandbox.core.supervision import SupervisorClient
 from sandbox.engines import snapshots
@@ -95,6 +95,46 @@ class Writer(Part):
         """End it."""
         del context
         self.going = ""
+
+
+class Memory(Part):
+    """A part that remembers, and has to have forgotten when the others are put back."""
+
+    def __init__(self, etcd: Part, *, forgets_for_reset: bool) -> None:
+        super().__init__("memory", starts_empty=True)
+        self.forgets_for_reset = forgets_for_reset
+        self.etcd = etcd
+        self.looks = 3
+        self.told: list[str] = []
+
+    def pause(self, context: Context) -> None:
+        """Note what there was."""
+        del context
+        self.told.append(f"ended at {self.etcd.holds}")
+
+    def resume(self, context: Context) -> None:
+        """Note what there is."""
+        del context
+        self.told.append(f"begun at {self.etcd.holds}")
+
+    def is_back(self, context: Context) -> Observation:
+        """Take a while."""
+        del context
+        self.looks -= 1
+        return pending("it begins") if self.looks else met("back")
+
+
+class Cluster(Part):
+    """A part that may be lost and made anew."""
+
+    def __init__(self) -> None:
+        super().__init__("cluster", starts_empty=False)
+        self.is_number = 1
+
+    def origin(self, context: Context) -> str:
+        """Say which one it is."""
+        del context
+        return str(self.is_number)
 
 
 def made(folder: Path) -> tuple[Snapshots, Part, Part, Writer]:
@@ -256,3 +296,82 @@ def test_a_snapshot_of_other_versions_can_be_removed_but_not_gone_back_to(
     assert caught.value.hint == "snapshot old --remove"
     found.remove("old")
     assert found.all() == []
+
+
+def with_parts(folder: Path, *parts: Part) -> Snapshots:
+    context = Context("one", "run", folder, ports={}, tools={}, nodes=1, supervisor=SupervisorClient(folder))
+    return Snapshots(context, list(parts))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [[], ["ended at later", "begun at first"]],
+    ids=["nothing comes back", "what it remembers may come back"],
+)
+def test_what_remembers_begins_anew_for_a_reset_where_that_brings_something_back(
+    tmp_path: Path, told: list[str]
+) -> None:
+    etcd = Part("etcd", starts_empty=False)
+    memory = Memory(etcd, forgets_for_reset=bool(told))
+    found = with_parts(tmp_path, etcd, memory)
+    etcd.holds = "first"
+    found.keep_clean()
+    etcd.holds = "later"
+    found.clean()
+    assert memory.told == told
+
+
+def test_what_remembers_is_ended_before_a_snapshot_is_put_back_and_waited_for_after_it(tmp_path: Path) -> None:
+    etcd = Part("etcd", starts_empty=False)
+    memory = Memory(etcd, forgets_for_reset=False)
+    found = with_parts(tmp_path, etcd, memory)
+    etcd.holds = "first"
+    found.keep("one")
+    etcd.holds = "later"
+    found.go_back("one")
+    assert memory.told == ["ended at later", "begun at first"]
+    assert memory.looks == 0
+
+
+def test_what_remembers_begins_anew_when_putting_back_fails_too(tmp_path: Path) -> None:
+    etcd = Part("etcd", starts_empty=False)
+    memory = Memory(etcd, forgets_for_reset=False)
+    found = with_parts(tmp_path, etcd, memory)
+    found.keep("one")
+    etcd.killed = True
+    with pytest.raises(KeyboardInterrupt):
+        found.go_back("one")
+    assert memory.told == ["ended at ", "begun at "]
+    assert found.broken_off == "one"
+
+
+def test_a_moment_of_a_cluster_that_is_gone_is_refused_and_no_way_back_to_it_is_finished(tmp_path: Path) -> None:
+    cluster = Cluster()
+    found = with_parts(tmp_path, cluster)
+    found.keep("old")
+    cluster.killed = True
+    with pytest.raises(KeyboardInterrupt):
+        found.go_back("old")
+    cluster.killed = False
+    cluster.is_number, cluster.holds = 2, "new"
+    assert found.finish() is None
+    assert found.broken_off is None
+    assert cluster.holds == "new"
+    with pytest.raises(UsageError, match="is of a cluster that is gone") as caught:
+        found.go_back("old")
+    assert caught.value.hint == "snapshot old --remove"
+
+
+def test_the_clean_state_of_another_cluster_is_kept_anew(tmp_path: Path) -> None:
+    cluster = Cluster()
+    found = with_parts(tmp_path, cluster)
+    outlived = []
+    for number in (1, 2):
+        outlived.append(found.outlived_by_clean)
+        cluster.is_number, cluster.holds = number, f"cluster {number} as it had just come up"
+        outlived.append(found.outlived_by_clean)
+        found.keep_clean()
+    assert outlived == [False, False, False, True]
+    cluster.holds = "later"
+    found.clean()
+    assert cluster.holds == "cluster 2 as it had just come up"
