@@ -26,7 +26,7 @@ _MOVING_FIELDS = {
 }
 _HEARTBEAT = "lastHeartbeatTime"  # a node says that it lives
 # What moves where containers run: some begin anew with a way back, and others tell of that.
-_TIMES = {"lastTransitionTime", "lastUpdateTime", "endpoints.kubernetes.io/last-change-trigger-time"}
+_TIMES = {"lastTransitionTime", "lastUpdateTime"}
 
 
 def _without(value: Any, moving: Container[str]) -> Any:
@@ -45,9 +45,11 @@ def _still(kind: str, item: dict[str, Any], *, runs: bool) -> dict[str, Any]:
     if runs and kind == "nodes":
         # Told by the kubelet once in a while; looked at in the node itself.
         del still["status"]["images"]
-    if runs and kind == "endpointslices":
-        # How often an address of it was ready and not.
-        del still["metadata"]["generation"]
+    if runs and kind in {"endpoints", "endpointslices"}:
+        # Whose addresses they are is said beside them: a pod that came back has another one.
+        still = _without(
+            still, {"ip", "annotations", "generation", *(["addresses"] if kind == "endpointslices" else ())}
+        )
     return still
 
 
