@@ -37,6 +37,7 @@ COLUMNS = 112
 
 _WITHOUT = ["--ignore=tests/e2e/kind", "--ignore=tests/e2e/cluster"]
 _HA = "tests/e2e/kind/test_ha.py"
+_GUEST = "tests/e2e/cluster/test_guest.py"
 
 CHECKS: dict[str, list[list[str]]] = {
     "lint": [
@@ -51,10 +52,11 @@ CHECKS: dict[str, list[list[str]]] = {
     "e2e": [["pytest", "tests/e2e", *_WITHOUT, "-n", "2", "--dist", "loadfile", "--durations", "30"]],
     # After them: a cluster of containers keeps two cores busy by itself.
     "kind": [["pytest", "tests/e2e/kind", f"--ignore={_HA}", "--durations", "15"]],
+    "cluster": [["pytest", "tests/e2e/cluster", f"--ignore={_GUEST}", "--durations", "5"]],
 }
 """What `test` runs, in this order: program and arguments of each."""
 
-PARTS: dict[str, list[list[str]]] = {"ha": [["pytest", _HA]], "cluster": [["pytest", "tests/e2e/cluster"]]}
+PARTS: dict[str, list[list[str]]] = {"ha": [["pytest", _HA]], "guest": [["pytest", _GUEST]]}
 """What it runs when asked for by name: what takes long on a small machine, for every night."""
 
 NEEDS = {
@@ -63,6 +65,7 @@ NEEDS = {
     "kind": ("kind",),
     "ha": ("kind",),
     "cluster": ("kind", "cluster"),
+    "guest": ("kind", "cluster"),
 }
 """Whose tools a suite needs: to build them takes longer than any test may."""
 
@@ -77,7 +80,7 @@ NEEDS = {
 def test(_: Context, suite: str = "", select: str = "") -> None:
     """Check the project: lint, unit, integration and e2e tests, and those in real clusters, in this order.
 
-    Examples: test; test unit; test kind; test ha; test cluster; test e2e --select core
+    Examples: test; test unit; test kind; test ha; test guest; test e2e --select core
     """
     known = CHECKS | PARTS
     suites = [check_choice("suite", suite, known)] if suite else list(CHECKS)
