@@ -22,10 +22,10 @@ from kubernetes.client.exceptions import ApiException
 from kubernetes.config import ConfigException, new_client_from_config
 from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
-from urllib3.util.ssl_ import create_urllib3_context
 
 from sandbox.components.resources import AGGREGATED, Resource, Target, described
 from sandbox.components.streams import Ending
+from sandbox.components.tls import share_context
 from sandbox.core.errors import SandboxError, UnavailableError
 
 __all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "Watch", "quantity"]
@@ -66,23 +66,6 @@ def quantity(value: Any) -> Decimal | None:
         return None
     # Decimal reads "NaN" and "Infinity" too; to the API they are no quantities.
     return number if number.is_finite() else None
-
-
-def _share_context(settings: dict[str, Any]) -> None:
-    """Have all connections of a pool share one TLS context: urllib3 would read the certificates for each anew.
-
-    Args:
-        settings: What the pool gives to its connections, as urllib3 knows it.
-    """
-    authority, certificate, key = (settings.pop(name, None) for name in ("ca_certs", "cert_file", "key_file"))
-    context = create_urllib3_context(cert_reqs=settings["cert_reqs"])
-    if authority:
-        context.load_verify_locations(authority)
-    else:
-        context.load_default_certs()
-    if certificate:
-        context.load_cert_chain(certificate, key)
-    settings["ssl_context"] = context
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +109,7 @@ class KubeApi:
         except ConfigException as error:
             # Missing, or empty since whoever was to write it was ended.
             raise UnavailableError(f"{kubeconfig} leads to no cluster", why=str(error)) from error
-        _share_context(self._client.rest_client.pool_manager.connection_pool_kw)
+        share_context(self._client.rest_client.pool_manager.connection_pool_kw)
         self._host: str = self._client.configuration.host
         self._resources: dict[tuple[str, str], Resource] = {}
 

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import http.client
-import ssl
 from pathlib import Path
 
+from sandbox.components.tls import client_context
 from sandbox.core.conditions import Observation, met, pending
 
 __all__ = ["http_ok"]
 
 _SECONDS = 2.0
-
-
-@functools.lru_cache(maxsize=64)
-def _tls(authority: Path, certificate: Path | None, key: Path | None, made: int) -> ssl.SSLContext:
-    # A sandbox that was taken down and came up again has another authority at the same place.
-    del made
-    context = ssl.create_default_context(cafile=str(authority))
-    if certificate is not None:
-        context.load_cert_chain(certificate, key)
-    return context
 
 
 def http_ok(
@@ -49,7 +38,7 @@ def http_ok(
     if authority is None:
         connection = http.client.HTTPConnection(address, timeout=seconds)
     else:
-        tls = _tls(authority, certificate, key, authority.stat().st_mtime_ns)
+        tls = client_context(authority, certificate, key)
         connection = http.client.HTTPSConnection(address, timeout=seconds, context=tls)
     try:
         connection.request("GET", path, headers={"Accept": accept})
