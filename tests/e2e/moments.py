@@ -36,6 +36,13 @@ def _without(value: Any, moving: Container[str]) -> Any:
     return [_without(item, moving) for item in value] if isinstance(value, list) else value
 
 
+def _in_order(value: Any) -> Any:
+    """Give an object with its lists in one order: conditions and addresses are told as they came about."""
+    if isinstance(value, dict):
+        return {key: _in_order(item) for key, item in value.items()}
+    return sorted(map(_in_order, value), key=repr) if isinstance(value, list) else value
+
+
 def _still(kind: str, item: dict[str, Any], *, runs: bool) -> dict[str, Any]:
     """Give an object without what moves by itself, where containers run or where none does."""
     still: dict[str, Any] = _without(item, {*_MOVING_FIELDS, _HEARTBEAT, *(_TIMES if runs else ())})
@@ -47,9 +54,10 @@ def _still(kind: str, item: dict[str, Any], *, runs: bool) -> dict[str, Any]:
         del still["status"]["images"]
     if runs and kind in {"endpoints", "endpointslices"}:
         # Whose addresses they are is said beside them: a pod that came back has another one.
-        still = _without(
-            still, {"ip", "annotations", "generation", *(["addresses"] if kind == "endpointslices" else ())}
-        )
+        moving = {"ip", "annotations", "generation", *(["addresses"] if kind == "endpointslices" else ())}
+        still = _in_order(_without(still, moving))
+    if runs and "status" in still:
+        still["status"] = _in_order(still["status"])
     return still
 
 

@@ -113,12 +113,19 @@ def test_a_cluster_that_is_deleted_by_kind_itself_is_missed_and_made_anew(
     user: User, standing: dict[str, Any], tmp_path: Path
 ) -> None:
     keep(standing, "of-the-old-one")
+    user.ok("snapshot", "of-the-old-one", "--name", NAME)
     delete = [tool("kind"), "delete", "cluster", "--name", f"gitops-sandbox-{NAME}"]
     run([*delete, "--kubeconfig", str(tmp_path / "none")], timeout=60)
     assert component(user.status(NAME), "kind-cluster")["state"] == "stopped"
     again = up(user)
     assert again["state"] == "up"
     assert not kept(again, "of-the-old-one")
+    refused = user.run("restore", "of-the-old-one", "--name", NAME)
+    assert refused.code == 2, refused
+    assert "is of a cluster that is gone" in refused.stderr
+    keep(again, "of-the-new-one")
+    user.ok("reset", "--name", NAME)
+    assert not kept(again, "of-the-new-one")
 
 
 def test_containers_that_were_all_stopped_are_started_again_as_they_were(user: User, standing: dict[str, Any]) -> None:
