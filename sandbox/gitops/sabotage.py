@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sandbox.components.kube import KubeApi
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import SandboxError
 from sandbox.core.files import new_password
 from sandbox.gitops.world import World
@@ -34,7 +35,9 @@ __all__ = [
     "wrong_webhook_secret",
 ]
 
+_REFRESH = "argocd.argoproj.io/refresh"
 _BETWEEN_KILLS = 2.0
+_HEARD_SECONDS = 30.0
 _WORKFLOW = Path(".github/workflows/ci.yaml")
 
 
@@ -115,6 +118,7 @@ def announce_unpushed_image(world: World) -> Iterator[None]:
 def self_heal_off(world: World) -> Iterator[None]:
     """Switch self-heal off."""
     world.dev.change({"spec": {"syncPolicy": {"automated": {"selfHeal": False}}}})
+    _wait_until_heard(world)
     yield
 
 
@@ -122,6 +126,7 @@ def self_heal_off(world: World) -> Iterator[None]:
 def prune_off(world: World) -> Iterator[None]:
     """Switch prune off."""
     world.dev.change({"spec": {"syncPolicy": {"automated": {"prune": False}}}})
+    _wait_until_heard(world)
     yield
 
 
@@ -129,7 +134,32 @@ def prune_off(world: World) -> Iterator[None]:
 def pause_reconciliation(world: World) -> Iterator[None]:
     """Have the application controller pass this Application over."""
     world.dev.change({"metadata": {"annotations": {"argocd.argoproj.io/skip-reconcile": "true"}}})
+    _wait_until_heard(world)
     yield
+
+
+def _wait_until_heard(world: World) -> None:
+    """Wait until the application controller knows of a change of the dev Application, and is done with what was before.
+
+    It hears of all Applications in one stream, in the order of their changes, and works on them in one queue: when it
+    has refreshed another one that was asked for later, it knows. A busy one may otherwise heal once more.
+    """
+    others = (each for each in world.applications.values() if each is not world.dev and each.read() is not None)
+    if (other := next(others, None)) is None:
+        return
+    other.change({"metadata": {"annotations": {_REFRESH: "normal"}}})
+
+    def refreshed() -> Observation:
+        asked = ((other.read() or {}).get("metadata", {}).get("annotations") or {}).get(_REFRESH)
+        return pending(f"{other.name} still waits for its refresh") if asked else met("refreshed")
+
+    wait_for(
+        refreshed,
+        Deadline.after(_HEARD_SECONDS),
+        wanted="the application controller to have heard of the sabotage",
+        wake=world.changed,
+        every=0.2,
+    )
 
 
 @contextlib.contextmanager
