@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import yaml
 
+from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.core.conditions import Condition, Deadline, Observation, met, pending, wait_for
 from sandbox.core.processes import marked
@@ -19,7 +20,7 @@ from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
 from sandbox.engines.access import Access
 from sandbox.engines.records import Record
-from sandbox.gitops.application import API, Application
+from sandbox.gitops.application import Application
 from sandbox.gitops.moment import Moment
 from sandbox.gitops.repositories import EnvironmentRepo
 from sandbox.gitops.tenant import Tenant
@@ -185,7 +186,7 @@ def many_applications(access: Access, count: int) -> float:
 
 def _application(made: World, name: str) -> dict[str, Any]:
     return {
-        "apiVersion": API,
+        "apiVersion": ARGOCD_API,
         "kind": "Application",
         "metadata": {"name": name, "namespace": ARGOCD_NAMESPACE},
         "spec": {
@@ -202,7 +203,7 @@ def _application(made: World, name: str) -> dict[str, Any]:
 
 def _remove_all(made: World, names: list[str]) -> None:
     for name in names:
-        made.api.delete(API, "Application", name, ARGOCD_NAMESPACE)
+        made.api.delete(ARGOCD_API, "Application", name, ARGOCD_NAMESPACE)
         made.api.delete("v1", "Namespace", name)
 
 

@@ -8,19 +8,31 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import bcrypt
 import yaml
 
 from sandbox.components.argocd_ha import without_passwords_in_arguments
+from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.base import ARGOCD_NAMESPACE, Context
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Observation, met
 from sandbox.toolchain import Tool
 
-__all__ = ["ADMIN_SECRET", "GIT_SECRET", "PLAIN", "WEBHOOK_SECRET", "ArgocdConfig", "secret", "static_manifests"]
+__all__ = [
+    "ADMIN_SECRET",
+    "GIT_SECRET",
+    "PLAIN",
+    "WEBHOOK_SECRET",
+    "ArgocdConfig",
+    "git_credential",
+    "secret",
+    "static_manifests",
+]
 
 ADMIN_SECRET = "argocd-admin"  # noqa: S105  # names of secrets, not secrets
 GIT_SECRET = "git-argocd"  # noqa: S105
@@ -72,7 +84,7 @@ def static_manifests(argocd: Tool, namespace: str = ARGOCD_NAMESPACE, variant: s
             manifests.append(document)
     manifests.append(
         {
-            "apiVersion": "argoproj.io/v1alpha1",
+            "apiVersion": ARGOCD_API,
             "kind": "AppProject",
             "metadata": {"name": "default", "namespace": namespace},
             "spec": {
@@ -83,6 +95,28 @@ def static_manifests(argocd: Tool, namespace: str = ARGOCD_NAMESPACE, variant: s
         }
     )
     return manifests
+
+
+def git_credential(context: Context, name: str, labels: Mapping[str, str] = MappingProxyType({})) -> dict[str, Any]:
+    """Describe the credential template by which Argo CD reads the sandbox's repositories.
+
+    Argo CD takes it for URLs that begin with the one in it ("Declarative Setup", Repository credentials).
+
+    Args:
+        context: The sandbox.
+        name: Of the Secret.
+        labels: Further ones.
+    """
+    data = {
+        "type": "git",
+        "url": f"http://{context.address_inside('git-server')}",
+        "username": GIT_USER,
+        "password": context.secrets.value(GIT_SECRET),
+        # Git otherwise starts Argo CD's whole binary twice for each fetch, to ask for the name and the password.
+        "forceHttpBasicAuth": "true",
+    }
+    marks = {**labels, "app.kubernetes.io/part-of": "argocd", "argocd.argoproj.io/secret-type": "repo-creds"}
+    return secret(name, context.argocd_namespace, data, marks)
 
 
 def secret(
@@ -133,16 +167,7 @@ class ArgocdConfig:
             "tls.key": context.pki("argocd-tls.key").read_text(),
         }
         api.apply(secret("argocd-server-tls", namespace, certificate, part_of, "kubernetes.io/tls"))
-        repository = {
-            "type": "git",
-            "url": f"http://{context.address_inside('git-server')}",
-            "username": GIT_USER,
-            "password": secrets.value(GIT_SECRET),
-            # Git otherwise starts Argo CD's whole binary twice for each fetch, to ask for the name and the password.
-            "forceHttpBasicAuth": "true",
-        }
-        marked = {**part_of, "argocd.argoproj.io/secret-type": "repo-creds"}
-        api.apply(secret("sandbox-git", namespace, repository, marked))
+        api.apply(git_credential(context, "sandbox-git"))
         api.merge(
             "v1",
             "ConfigMap",

@@ -9,10 +9,18 @@ from typing import Any, Protocol
 from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.components.kube import KubeApi
 
-__all__ = ["ARGOCD_API", "ArgocdHome", "HomeNames", "OwnHome"]
+__all__ = ["ARGOCD_API", "REFRESH", "ArgocdHome", "HomeNames", "OwnHome", "awaits_refresh"]
 
 ARGOCD_API = "argoproj.io/v1alpha1"
+REFRESH = "argocd.argoproj.io/refresh"
+"""The annotation by which an Application is told to look again (``normal``, or ``hard`` past the cache)."""
+
 _KINDS = ("ApplicationSet", "Application", "AppProject")
+
+
+def awaits_refresh(application: Mapping[str, Any]) -> bool:
+    """Say whether an Application has been told to be refreshed and has not been yet: Argo CD takes the word off."""
+    return REFRESH in (application["metadata"].get("annotations") or {})
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,19 +231,20 @@ class GuestHome:
 
     def _admit(self, api: KubeApi, names: HomeNames) -> None:
         rules = guest_rules(role_name(self.owner.name), names)
-        if missing(api, rules, self.namespace):
-            host = ArgocdHost(Foothold(self.kubeconfig, self.context, self.owner), self.namespace)
-            host.refuse(rules)
-            self._demand_ours(host.foothold.api, names)
-            host.admit(self._note(names))
-            wait_for(
-                lambda: self._in_force(api, rules),
-                Deadline.after(_IN_FORCE_SECONDS),
-                wanted=f"Role {role_name(self.owner.name)} in {self.namespace} to be in force",
-                every=0.1,
-            )
-        self._note(names)
-        self._demand_ours(api, names)
+        if not missing(api, rules, self.namespace):
+            self._note(names)
+            self._demand_ours(api, names)
+            return
+        host = ArgocdHost(Foothold(self.kubeconfig, self.context, self.owner), self.namespace)
+        host.refuse(rules)
+        self._demand_ours(host.foothold.api, names)
+        host.admit(self._note(names))
+        wait_for(
+            lambda: self._in_force(api, rules),
+            Deadline.after(_IN_FORCE_SECONDS),
+            wanted=f"Role {role_name(self.owner.name)} in {self.namespace} to be in force",
+            every=0.1,
+        )
 
     def _note(self, names: HomeNames) -> HomeNames:
         """Note names before they are used: of what is broken off, ``down`` still finds what there may be."""

@@ -1,7 +1,6 @@
 """What a sandbox needs of an Argo CD that is somebody else's, beside its stories' Applications: to read its Git server.
 
-Nothing of that Argo CD is changed. A credential template is a Secret of its own ("Declarative Setup", Repository
-credentials), which the host takes for URLs that begin with the one in it: those of this sandbox's Git server.
+Nothing of that Argo CD is changed: the credential template is a Secret of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from sandbox.components.argocd_config import GIT_SECRET, GIT_USER, secret
+from sandbox.components.argocd_config import git_credential
 from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.argocd_host import git_secret_name, noted_names
 from sandbox.components.base import Context
@@ -34,21 +33,8 @@ class GuestOfArgocd:
 
     def ensure(self, context: Context) -> None:
         """Apply the credential."""
-        credential = {
-            "type": "git",
-            "url": f"http://{context.address_inside('git-server')}",
-            "username": GIT_USER,
-            "password": context.secrets.value(GIT_SECRET),
-            # Git otherwise starts Argo CD's whole binary twice for each fetch, to ask for the name and the password.
-            "forceHttpBasicAuth": "true",
-        }
-        labels = {
-            **Owner(context.name, context.run_id).labels,
-            "app.kubernetes.io/part-of": "argocd",
-            "argocd.argoproj.io/secret-type": "repo-creds",
-        }
-        api = KubeApi(context.pki("admin.kubeconfig"))
-        api.apply(secret(git_secret_name(context.name), context.argocd_namespace, credential, labels))
+        labels = Owner(context.name, context.run_id).labels
+        KubeApi(context.pki("admin.kubeconfig")).apply(git_credential(context, git_secret_name(context.name), labels))
 
     def ready(self, context: Context) -> Observation:
         """It is ready when the host's controller runs."""

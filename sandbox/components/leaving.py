@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.argocd_in_namespace import TYPE
 from sandbox.components.foothold import PREPARED_LABEL, Foothold, own_namespace
 from sandbox.components.given_namespaces import empty, left_in
@@ -14,8 +15,7 @@ from sandbox.core.conditions import Deadline, Observation, met, pending, wait_fo
 
 __all__ = ["leave"]
 
-_API = "argoproj.io/v1alpha1"
-_ARGOCD_KINDS = tuple(kind for kind in OWN_KINDS if kind[0] == _API)
+_ARGOCD_KINDS = tuple(kind for kind in OWN_KINDS if kind[0] == ARGOCD_API)
 _GRANTING = (
     ("v1", "Secret"),
     ("rbac.authorization.k8s.io/v1", "RoleBinding"),
@@ -101,7 +101,7 @@ def _remove_types(foothold: Foothold, deadline: Deadline) -> None:
             # Who may not look could not have brought them.
             return
         raise
-    used = [each for each in types if api.list(_API, each["spec"]["names"]["kind"])]
+    used = [each for each in types if api.list(ARGOCD_API, each["spec"]["names"]["kind"])]
     if not types or used:
         return
     for each in types:

@@ -21,7 +21,7 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.components.argocd_config import WEBHOOK_SECRET
-from sandbox.components.argocd_home import ARGOCD_API
+from sandbox.components.argocd_home import ARGOCD_API, REFRESH, awaits_refresh
 from sandbox.components.argocd_host import noted_names
 from sandbox.components.base import Context, ProcessComponent
 from sandbox.components.git_server import Receiver
@@ -40,7 +40,6 @@ _LOG = logging.getLogger("gitops.refresher")
 _PURPOSE = "argocd-refresher"
 _BODY_LIMIT = 1024 * 1024
 _NOT_FOUND = 404
-_REFRESH = "argocd.argoproj.io/refresh"
 _BEFORE_SECONDS = 2.0  # a few of them fit into what the Git server waits for an answer
 
 REFRESHER = Receiver(_PURPOSE)
@@ -83,11 +82,6 @@ def follows(application: Mapping[str, Any], url: str) -> bool:
     return any(str(source.get("repoURL", "")).removesuffix(".git") == url.removesuffix(".git") for source in sources)
 
 
-def is_asked_for(application: Mapping[str, Any]) -> bool:
-    """Say whether an Application has been told to be refreshed and has not been yet."""
-    return _REFRESH in (application["metadata"].get("annotations") or {})
-
-
 class _Program:
     """Takes push events in and sets the annotation."""
 
@@ -122,10 +116,10 @@ class _Program:
             found = self._api.get(ARGOCD_API, "Application", name, namespace)
             if found is None or not follows(found, url):
                 continue
-            if is_asked_for(found):
+            if awaits_refresh(found):
                 self._see_one_end(name, namespace)
             try:
-                patch = {"metadata": {"annotations": {_REFRESH: "normal"}}}
+                patch = {"metadata": {"annotations": {REFRESH: "normal"}}}
                 self._api.merge(ARGOCD_API, "Application", name, namespace, patch)
             except KubeError as error:
                 # Deleted meanwhile.
@@ -141,7 +135,7 @@ class _Program:
 
         def ended() -> Observation:
             found = self._api.get(ARGOCD_API, "Application", name, namespace)
-            return pending("it goes on") if found and is_asked_for(found) else met("it has ended")
+            return pending("it goes on") if found and awaits_refresh(found) else met("it has ended")
 
         try:
             wait_for(ended, Deadline.after(_BEFORE_SECONDS), wanted=f"an earlier refresh of {name} to end", every=0.05)

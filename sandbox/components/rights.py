@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.components.argocd_home import HomeNames
+from sandbox.components.argocd_home import ARGOCD_API, HomeNames
 from sandbox.components.kube import KubeApi
 
 __all__ = [
@@ -120,9 +120,9 @@ OWN_RULES = (
 """What a sandbox may do in its own namespace; all that Argo CD's own Roles allow is in it."""
 
 OWN_KINDS = (
-    ("argoproj.io/v1alpha1", "Application"),
-    ("argoproj.io/v1alpha1", "ApplicationSet"),
-    ("argoproj.io/v1alpha1", "AppProject"),
+    (ARGOCD_API, "Application"),
+    (ARGOCD_API, "ApplicationSet"),
+    (ARGOCD_API, "AppProject"),
     ("apps/v1", "Deployment"),
     ("apps/v1", "StatefulSet"),
     ("networking.k8s.io/v1", "NetworkPolicy"),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.base import Component, Context
 from sandbox.components.kube import KubeApi
 from sandbox.core.errors import SandboxError
@@ -20,8 +21,8 @@ __all__ = ["collect"]
 
 # What tells a story: never Secrets.
 _KINDS = (
-    ("argoproj.io/v1alpha1", "Application"),
-    ("argoproj.io/v1alpha1", "AppProject"),
+    (ARGOCD_API, "Application"),
+    (ARGOCD_API, "AppProject"),
     ("v1", "Event"),
     ("v1", "Pod"),
     ("v1", "Node"),

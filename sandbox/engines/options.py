@@ -96,8 +96,15 @@ class UpOptions:
             raise UsageError(
                 f"a cluster can't have {nodes} nodes", why=f"1 to {_MOST_NODES} are possible", hint="--nodes 3"
             )
-        chosen = engine or None, nodes or None, provider or None, merge_kubeconfig, context or None, ha, argocd or None
-        return cls(*chosen)
+        return cls(
+            engine=engine or None,
+            nodes=nodes or None,
+            provider=provider or None,
+            merge_kubeconfig=merge_kubeconfig,
+            context=context or None,
+            ha=ha,
+            argocd=argocd or None,
+        )
 
     def shape(self, record: Record | None) -> Shape:
         """Give the shape that is asked for: what is left out is as the sandbox has it."""

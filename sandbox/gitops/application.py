@@ -11,6 +11,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
+from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.kube import KubeApi
 from sandbox.components.rollout import rollout_waits_for
 from sandbox.core.conditions import Observation, failed, met, pending
@@ -21,9 +22,8 @@ from sandbox.gitops.predicates import Predicate
 from sandbox.gitops.repositories import EnvironmentRepo
 from sandbox.gitops.telling import last_action
 
-__all__ = ["API", "Application"]
+__all__ = ["Application"]
 
-API = "argoproj.io/v1alpha1"
 # Kinds whose extra objects would be missed if no commit ever named one: what people make by hand most.
 _COMMON = (("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "Deployment"))
 
@@ -44,15 +44,15 @@ class Application:
 
     def read(self) -> dict[str, Any] | None:
         """Give the Application as it is; None when there is none."""
-        return self._api.get(API, "Application", self.name, self._home)
+        return self._api.get(ARGOCD_API, "Application", self.name, self._home)
 
     def change(self, patch: dict[str, Any]) -> None:
         """Change the Application itself, as somebody with rights in Argo CD's namespace could."""
-        self._api.merge(API, "Application", self.name, self._home, patch)
+        self._api.merge(ARGOCD_API, "Application", self.name, self._home, patch)
 
     def watched(self) -> list[tuple[str, str, str | None, str]]:
         """Give that whose changes may settle a verdict, for ``KubeApi.watch``."""
-        return [(API, "Application", self._home, self.name), ("apps/v1", "Deployment", self.namespace, "")]
+        return [(ARGOCD_API, "Application", self._home, self.name), ("apps/v1", "Deployment", self.namespace, "")]
 
     def _render(self, revision: str) -> list[dict[str, Any]]:
         manifests = self._repository.rendered(revision, self._path)

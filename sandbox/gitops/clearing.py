@@ -20,11 +20,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.kube import KubeApi
 from sandbox.components.namespaces import nothing
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.engines.access import Access
-from sandbox.gitops.application import API
 from sandbox.gitops.cluster import TRACKING
 from sandbox.gitops.registry import RegistryView
 from sandbox.gitops.tenant import ENVIRONMENTS, Tenant, Tenants
@@ -192,9 +192,9 @@ class _Cluster:
     def _delete(self, kind: str, name: str) -> None:
         namespace = self._access.argocd_namespace
         # Without its finalizer it goes at once; its objects go with their namespaces, or as what it tracks.
-        if self._api.get(API, kind, name, namespace) is not None:
-            self._api.merge(API, kind, name, namespace, {"metadata": {"finalizers": None}})
-            self._api.delete(API, kind, name, namespace)
+        if self._api.get(ARGOCD_API, kind, name, namespace) is not None:
+            self._api.merge(ARGOCD_API, kind, name, namespace, {"metadata": {"finalizers": None}})
+            self._api.delete(ARGOCD_API, kind, name, namespace)
 
 
 def _destinations(applications: list[dict[str, Any]]) -> set[str]:

@@ -13,10 +13,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
+from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.kube import Resource, Watch
 from sandbox.core.errors import SandboxError
 from sandbox.core.timeline import Event, Timeline
-from sandbox.gitops.application import API
 from sandbox.gitops.looking import Logs, Look, pod_logs
 from sandbox.gitops.story import Sabotage, Story, StoryResult
 from sandbox.gitops.world import World
@@ -95,7 +95,7 @@ class Witness:
 
     def _watched(self) -> Iterator[tuple[str, str, str, str]]:
         for application in self._world.applications.values():
-            yield API, "Application", self._world.access.argocd_namespace, application.name
+            yield ARGOCD_API, "Application", self._world.access.argocd_namespace, application.name
             for api_version, kind in _WATCHED:
                 yield api_version, kind, application.namespace, ""
 

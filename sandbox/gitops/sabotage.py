@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from sandbox.components.argocd_home import REFRESH, awaits_refresh
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import SandboxError
@@ -35,7 +36,6 @@ __all__ = [
     "wrong_webhook_secret",
 ]
 
-_REFRESH = "argocd.argoproj.io/refresh"
 _BETWEEN_KILLS = 2.0
 _HEARD_SECONDS = 30.0
 _WORKFLOW = Path(".github/workflows/ci.yaml")
@@ -147,11 +147,12 @@ def _wait_until_heard(world: World) -> None:
     others = (each for each in world.applications.values() if each is not world.dev and each.read() is not None)
     if (other := next(others, None)) is None:
         return
-    other.change({"metadata": {"annotations": {_REFRESH: "normal"}}})
+    other.change({"metadata": {"annotations": {REFRESH: "normal"}}})
 
     def refreshed() -> Observation:
-        asked = ((other.read() or {}).get("metadata", {}).get("annotations") or {}).get(_REFRESH)
-        return pending(f"{other.name} still waits for its refresh") if asked else met("refreshed")
+        found = other.read()
+        waits = found is not None and awaits_refresh(found)
+        return pending(f"{other.name} still waits for its refresh") if waits else met("refreshed")
 
     wait_for(
         refreshed,

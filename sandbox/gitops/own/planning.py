@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.gitops.own.addresses import place_of
 from sandbox.gitops.own.findings import Finding, Level
 from sandbox.gitops.own.layout import Declared, Layout, is_below
 
-__all__ = ["API", "Plan", "Source", "deployed_spec", "destination_of", "planned", "sources_of"]
+__all__ = ["Plan", "Source", "deployed_spec", "destination_of", "planned", "sources_of"]
 
-API = "argoproj.io/v1alpha1"
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _MOST_CHARACTERS = 50
 # The settings of an Argo CD, or its own installation as a remote base.
@@ -320,7 +320,7 @@ def _application(
 ) -> dict[str, Any]:
     namespace = layout.kustomizations.get(folder, {}).get("namespace")
     return {
-        "apiVersion": API,
+        "apiVersion": ARGOCD_API,
         "kind": "Application",
         "metadata": {"name": name, "namespace": home},
         "spec": {

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.kube import KubeApi, KubeError
 from sandbox.core.files import make_private_dir, read_json, write_json
 from sandbox.gitops.own.findings import Finding, Level
 from sandbox.gitops.own.layout import Declared
-from sandbox.gitops.own.planning import API, Plan, deployed_spec, destination_of
+from sandbox.gitops.own.planning import Plan, deployed_spec, destination_of
 
 __all__ = ["Registered", "register"]
 
@@ -129,6 +130,6 @@ def _forget(api: KubeApi, record: Path, home: str, done: Registered, say: Callab
         return
     earlier: Any = read_json(record).get("roots", [])
     for kind, name in earlier:
-        if (kind, name) not in done.roots and api.get(API, kind, name, home) is not None:
-            api.delete(API, kind, name, home)
+        if (kind, name) not in done.roots and api.get(ARGOCD_API, kind, name, home) is not None:
+            api.delete(ARGOCD_API, kind, name, home)
             say(f"{kind} {name} is no longer in the repository, and was deleted")

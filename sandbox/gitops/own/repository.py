@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UsageError
@@ -27,7 +28,7 @@ from sandbox.gitops.own.findings import ApplicationVerdict, Finding, Level
 from sandbox.gitops.own.judging import Judge
 from sandbox.gitops.own.layout import Declared
 from sandbox.gitops.own.mirroring import Mirror, mirrored
-from sandbox.gitops.own.planning import API, Plan, deployed_spec, destination_of, planned, sources_of
+from sandbox.gitops.own.planning import Plan, deployed_spec, destination_of, planned, sources_of
 from sandbox.gitops.own.preparing import CRD, applied, loaded
 from sandbox.gitops.own.registering import Registered, register
 from sandbox.gitops.own.settling import Patience, Settling
@@ -289,7 +290,7 @@ class OwnRepository:
     def remove(self) -> None:
         """Delete the Applications that were created of it, with what they deployed where they say so."""
         for kind, name in self._registered.roots:
-            self._api.delete(API, kind, name, self._access.argocd_namespace)
+            self._api.delete(ARGOCD_API, kind, name, self._access.argocd_namespace)
 
 
 def _unpulled(images: list[str]) -> Finding:

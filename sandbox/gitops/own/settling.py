@@ -13,18 +13,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.components.argocd_home import ARGOCD_API, REFRESH, awaits_refresh
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import DeadlineError
 from sandbox.gitops.argocd_api import ArgocdApi
 from sandbox.gitops.moment import Moment
 from sandbox.gitops.own.family import family
-from sandbox.gitops.own.planning import API
 from sandbox.gitops.own.shortcomings import unexplained
 
 __all__ = ["End", "Member", "Patience", "Settling", "spec_errors"]
 
-REFRESH = "argocd.argoproj.io/refresh"
 _UNUSABLE = ("ComparisonError", "InvalidSpecError", "UnknownError")
 SET_REFRESH = "argocd.argoproj.io/application-set-refresh"
 _ATTEMPTS = 3
@@ -169,7 +168,7 @@ class Settling:
         for kind, name in self._roots:
             if kind == "Application":
                 self._refresh(name)
-        with self._api.watch([(API, "Application", self._home, "")]) as watch:
+        with self._api.watch([(ARGOCD_API, "Application", self._home, "")]) as watch:
             try:
                 wait_for(self._look, deadline, wanted="every Application to settle", wake=watch.changed, every=0.5)
             except DeadlineError:
@@ -179,7 +178,9 @@ class Settling:
         return self.members
 
     def _look(self) -> Observation:
-        found = [each for kind in ("Application", "ApplicationSet") for each in self._api.list(API, kind, self._home)]
+        found = [
+            each for kind in ("Application", "ApplicationSet") for each in self._api.list(ARGOCD_API, kind, self._home)
+        ]
         everybody = family(self._roots, found)
         self.sets = {name: item for (kind, name), (item, _) in everybody.items() if kind == "ApplicationSet"}
         for (kind, name), (application, made_by) in everybody.items():
@@ -215,7 +216,7 @@ class Settling:
                 asked.times, asked.last = asked.times + 1, time.monotonic()
                 for value in (None, "true"):
                     patch = {"metadata": {"annotations": {SET_REFRESH: value}}}
-                    self._api.merge(API, "ApplicationSet", name, self._home, patch)
+                    self._api.merge(ARGOCD_API, "ApplicationSet", name, self._home, patch)
             patience = self._patience.wrong * 2 if asked.times else self._patience.still
             if time.monotonic() - (asked.last or asked.first) < patience:
                 return f"ApplicationSet {name} has not made its Applications yet"
@@ -263,7 +264,7 @@ class Settling:
     def _end(self, member: Member) -> tuple[End | None, bool]:
         """Give where an Application has come to, and whether that is firm."""
         status, errors = member.status, spec_errors(member.status)
-        refreshing = REFRESH in (member.application["metadata"].get("annotations") or {})
+        refreshing = awaits_refresh(member.application)
         if refreshing or not (errors or status.get("reconciledAt")):
             return self._patient(member, "Argo CD has not compared it yet", End.STUCK)
         if "operation" in member.application and not _is_running(member):
@@ -356,7 +357,7 @@ class Settling:
 
     def _refresh(self, name: str) -> None:
         patch = {"metadata": {"annotations": {REFRESH: "hard"}}}
-        self._api.merge(API, "Application", name, self._home, patch)
+        self._api.merge(ARGOCD_API, "Application", name, self._home, patch)
 
     def _start(self, member: Member) -> None:
         """Start a sync as somebody would by hand: with the Application's own options and retries, and with prune."""
@@ -364,7 +365,7 @@ class Settling:
         sync: Json = {"prune": True, "syncOptions": policy.get("syncOptions") or []}
         operation: Json = {"initiatedBy": {"username": _ACTOR}, "sync": sync}
         member.starts += 1
-        self._api.merge(API, "Application", member.name, self._home, {"operation": operation})
+        self._api.merge(ARGOCD_API, "Application", member.name, self._home, {"operation": operation})
 
 
 def spec_errors(status: Mapping[str, Any]) -> list[str]:

@@ -11,12 +11,13 @@ from typing import Any, cast
 
 import pytest
 
+from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.base import ARGOCD_NAMESPACE, Context
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Observation, State
 from sandbox.core.timeline import Timeline
 from sandbox.engines.embedded import Embedded
-from sandbox.gitops.application import API, Application
+from sandbox.gitops.application import Application
 from sandbox.gitops.cluster import TRACKING, Cluster
 from sandbox.gitops.moment import Moment
 from sandbox.gitops.repositories import EnvironmentRepo
@@ -108,7 +109,7 @@ class Stage:
         }
         self.api.apply(
             {
-                "apiVersion": API,
+                "apiVersion": ARGOCD_API,
                 "kind": "Application",
                 "metadata": {"name": self.name, "namespace": "argocd"},
                 "spec": {"project": "default", "source": source, "destination": destination},
