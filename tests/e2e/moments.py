@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from difflib import ndiff
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from sandbox.components.kube import KubeApi
 from sandbox.core.commands import run
@@ -17,6 +20,7 @@ __all__ = ["differences", "everything", "settled"]
 
 # What moves by itself, each with its reason.
 _MOVING_KINDS = {
+    "componentstatuses": "are not kept: they say what a probe finds while the question is answered",
     "events": "tell of what happened, and pass after an hour",
     "leases": "are renewed every few seconds by nodes and API servers: looked at by name below",
 }
@@ -106,8 +110,14 @@ def differences(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
     """Say in which way two moments differ; nothing where they don't."""
     gone, new = sorted(set(before) - set(after)), sorted(set(after) - set(before))
     changed = sorted(key for key in set(before) & set(after) if before[key] != after[key])
-    told = [f"changed: {key}: {before[key]} -> {after[key]}" for key in changed]
+    told = [f"changed: {key}: {_lines_that_differ(before[key], after[key])}" for key in changed]
     return [*(f"gone: {key}" for key in gone), *(f"new: {key}" for key in new), *told]
+
+
+def _lines_that_differ(before: Any, after: Any) -> str:
+    """Give the lines of two objects that are not in both, each with the sign of the side that it is on."""
+    was, became = (yaml.safe_dump(value).splitlines() for value in (before, after))
+    return ", ".join(line for line in ndiff(was, became) if line[0] in "+-")
 
 
 def settled(access: Access) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from sandbox.components.kube import KubeApi
+from sandbox.components.rollout import rollout_waits_for
 from sandbox.core.commands import CommandError
 from sandbox.core.conditions import Deadline, Observation, State, met, pending, wait_for
 from sandbox.engines import rewinding, sandboxes
@@ -24,8 +25,10 @@ from tests.e2e.moments import differences, everything
 from tests.e2e.support import User
 
 KEPT = "first-release"
-SECONDS = 120.0
+SECONDS = 300.0
+QUIET_SECONDS = 5.0
 OF_STORIES = ("ref ", "images of ", "blob ", "CI run ", "tenant ", "working copy of ", "applications.")
+WORKLOADS = ("deployments.", "statefulsets.")
 # Argo CD notes anew when it last looked; a working copy is somebody's own, and of no moment.
 MOVING = ("applications.argoproj.io", "working copy of ")
 
@@ -112,15 +115,23 @@ def held(access: Access) -> dict[str, Any]:
     return everything(access) | {f"image of the node {name}": True for name in names}
 
 
+def unready(found: dict[str, Any]) -> list[str]:
+    """Name the workloads that wait for a pod: on a busy machine they may do so for long without any change."""
+    waiting = {key: rollout_waits_for(each) for key, each in found.items() if key.startswith(WORKLOADS)}
+    return [f"{key}: {waits}" for key, waits in waiting.items() if waits]
+
+
 def at_rest(access: Access) -> dict[str, Any]:
-    """Give all that the sandbox holds once nothing changes any more."""
-    found = held(access)
+    """Give all that the sandbox holds once all that runs is ready, and nothing changes any more."""
+    found, quiet = held(access), Deadline.after(QUIET_SECONDS)
 
     def look() -> Observation:
-        nonlocal found
+        nonlocal found, quiet
         before, found = found, held(access)
-        changed = differences(before, found)
-        return pending("; ".join(changed)) if changed else met("nothing changed")
+        told = differences(before, found) or unready(found)
+        if told:
+            quiet = Deadline.after(QUIET_SECONDS)
+        return met("nothing changed") if quiet.passed else pending("; ".join(told) or "it changed a moment ago")
 
     wait_for(look, Deadline.after(SECONDS), wanted="nothing to change any more", every=0.5)
     return found
