@@ -58,7 +58,7 @@ def own_overhead(access: Access, number: int) -> float:
     """
     began = time.process_time()
     world, timeline = World(access, Tenant(f"nothing-{number:02}")), Timeline()
-    with Witness(world, timeline):
-        tell(nothing_happens, world, timeline)
+    Witness(world, timeline).begin()
+    tell(nothing_happens, world, timeline)
     world.clear()
     return time.process_time() - began

@@ -52,7 +52,8 @@ class Application:
 
     def watched(self) -> list[tuple[str, str, str | None, str]]:
         """Give that whose changes may settle a verdict, for ``KubeApi.watch``."""
-        return [(ARGOCD_API, "Application", self._home, self.name), ("apps/v1", "Deployment", self.namespace, "")]
+        objects = ((api_version, kind, self.namespace, "") for api_version, kind in _COMMON)
+        return [(ARGOCD_API, "Application", self._home, self.name), *objects]
 
     def _render(self, revision: str) -> list[dict[str, Any]]:
         manifests = self._repository.rendered(revision, self._path)

@@ -10,11 +10,9 @@ import datetime as dt
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from sandbox.components.argocd_home import ARGOCD_API
-from sandbox.components.kube import Resource, Watch
+from sandbox.components.kube import Resource
 from sandbox.core.errors import SandboxError
 from sandbox.core.timeline import Event, Timeline
 from sandbox.gitops.looking import Logs, Look, pod_logs
@@ -44,15 +42,9 @@ FIDELITY = {
 }
 """What each engine can't show, by its name."""
 
-_WATCHED = (
-    ("apps/v1", "Deployment"),
-    ("v1", "Service"),
-    ("v1", "ConfigMap"),
-)
-
 
 class Witness:
-    """Watches one telling; used as a context around it.
+    """Watches one telling, from its beginning to its report.
 
     Args:
         world: The world that the story is told in.
@@ -70,34 +62,19 @@ class Witness:
         self._observer = Observer(self._names, self._began)
         self._drafts: list[Draft] = []
         self._adding = threading.Lock()
-        self._watch: Watch | None = None
         self._logs = Logs(world.access.folder / "logs")
         self._deliveries = Logs(world.access.folder / "run" / "git-server", "*.jsonl")
         self._at_start: dict[str, int] = {}
         self._failure: Failure | None = None
         self._step_began = self._began
 
-    def __enter__(self) -> Self:
-        """Begin to watch."""
+    def begin(self) -> None:
+        """Begin to listen, before the world is entered."""
         self._logs.mark()
         self._deliveries.mark()
         self._at_start = self._logs.marks
         self._timeline.subscribe(self._hear)
-        self._watch = self._api.watch(list(self._watched()), self._seen)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop watching."""
-        if self._watch is not None:
-            self._watch.__exit__()
-
-    def _watched(self) -> Iterator[tuple[str, str, str, str]]:
-        for application in self._world.applications.values():
-            yield ARGOCD_API, "Application", self._world.access.argocd_namespace, application.name
-            for api_version, kind in _WATCHED:
-                yield api_version, kind, application.namespace, ""
+        self._world.listen(self._seen)
 
     def _seen(self, resource: Resource, event: Mapping[str, Any]) -> None:
         if event["type"] not in ("ADDED", "MODIFIED", "DELETED"):

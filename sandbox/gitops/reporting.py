@@ -40,8 +40,9 @@ def tell_and_report(
     Returns:
         What became of it, and the path of its HTML report; the empty text where there is none.
     """
-    with Witness(world, timeline) as witness:
-        result = tell(story, world, timeline, sabotage, conduct)
+    witness = Witness(world, timeline)
+    witness.begin()
+    result = tell(story, world, timeline, sabotage, conduct)
     name = f"{story.name}-{sabotage.name}" if sabotage else story.name
     try:
         found = witness.report(story, result, sabotage)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from typing import Self
+from typing import Any, Self
 
-from sandbox.components.kube import KubeApi, Watch
+from sandbox.components.kube import Heard, KubeApi, Resource, Watch
 from sandbox.engines.access import Access
 from sandbox.gitops.application import Application
 from sandbox.gitops.clearing import Cleared, clear_tenant
@@ -45,6 +45,7 @@ class World:
         }
         self.changed = threading.Event()
         self._watch: Watch | None = None
+        self._listeners: list[Heard] = []
 
     @property
     def dev(self) -> Application:
@@ -86,12 +87,20 @@ class World:
         """Say that the tenant is there: what comes into being under its names from now on is its own."""
         Tenants(self.access.folder).add(self.tenant)
 
+    def listen(self, listener: Heard) -> None:
+        """Have somebody told of each change, from when the story begins: one watch serves all."""
+        self._listeners.append(listener)
+
+    def _heard(self, resource: Resource, event: dict[str, Any]) -> None:
+        for listener in self._listeners:
+            listener(resource, event)
+
     def __enter__(self) -> Self:
         """Clear what was left, and begin to watch."""
         self.clear()
         self.claim()
-        kinds = {kind for application in self.applications.values() for kind in application.watched()}
-        self._watch = self.api.watch(sorted(kinds, key=str))
+        kinds = [kind for application in self.applications.values() for kind in application.watched()]
+        self._watch = self.api.watch(kinds, self._heard)
         self.changed = self._watch.changed
         return self
 

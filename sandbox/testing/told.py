@@ -72,7 +72,8 @@ class ToldTest:
         name = self.world.tenant.name
         lease = FileLease.share(folder / name, Deadline.after(_FREE_SECONDS))
         with sandboxes.telling(self._access.name, name), self._mending:
-            with self._witness, self._telling.told(), self.world:
+            self._witness.begin()
+            with self._telling.told(), self.world:
                 self._telling.wake = self.world.changed
                 self._telling.hint = f"logs: {self._access.folder / 'logs'}"
                 yield self
