@@ -16,15 +16,24 @@ from sandbox.containers.docker import connect
 from sandbox.containers.host import host_needs
 from sandbox.containers.images import image_tags
 from sandbox.core.commands import run
+from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
 from sandbox.engines.kind import Kind
 from sandbox.gitops.moment import Moment
-from sandbox.gitops.tenant import Tenant
+from sandbox.gitops.tenant import APPLICATION, Tenant
 from sandbox.gitops.world import World
 from sandbox.toolchain import ensure_tools
 
-__all__ = ["answering_world", "bare_cluster", "first_answer", "push_to_answer", "source_to_answer", "stop_and_start"]
+__all__ = [
+    "answering_world",
+    "bare_cluster",
+    "first_answer",
+    "push_to_answer",
+    "rest",
+    "source_to_answer",
+    "stop_and_start",
+]
 
 TENANT = Tenant("bench")
 _BARE = "gitops-sandbox-bench-bare"
@@ -116,6 +125,17 @@ def push_to_answer(made: World, image: str, version: str, commit: str) -> float:
     # The rollout's end takes no part, but the next run must not meet it.
     until(made, f"{revision[:8]} to live", made.dev.lives(revision, since))
     return seconds
+
+
+def rest(made: World) -> None:
+    """Wait until the dev Application's pods are those that it asks for: those of a drift before start and end on."""
+
+    def look() -> Observation:
+        told = made.api.get("apps/v1", "Deployment", APPLICATION, made.dev.namespace) or {}
+        pods, wanted = made.api.list("v1", "Pod", made.dev.namespace), told["spec"]["replicas"]
+        return met("at rest") if len(pods) == wanted else pending(f"{len(pods)} pods, {wanted} are asked for")
+
+    until(made, "its pods to be at rest", look)
 
 
 def stop_and_start(made: World, name: str, version: str, commit: str) -> float:

@@ -194,6 +194,7 @@ def _changes_on_kind(runs: int, say: Callable[[str], None]) -> list[Series]:
             pushed.values.append(on_kind.push_to_answer(world, *releases[number % len(releases)]))
         say(f"push to an answer: {pushed.percentile(0.5):.2f} s, of the source: {built.percentile(0.5):.2f} s")
         for number in range(runs):
+            on_kind.rest(world)
             healed.values.append(measures.drift_to_healed(world, number))
         say(f"drift to healed: {healed.percentile(0.5):.2f} s")
         _, version, commit = releases[(runs - 1) % len(releases)]

@@ -18,7 +18,7 @@ from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
 from tests.e2e.support import User
 
-ALONE_SECONDS = float(os.environ.get("GITOPS_SANDBOX_SOAK_SECONDS", "180"))
+ALONE_SECONDS = float(os.environ.get("GITOPS_SANDBOX_SOAK_SECONDS", "60"))
 SUSPENDED_SECONDS = 60.0
 NAME = "soak"
 
