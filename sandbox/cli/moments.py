@@ -36,7 +36,6 @@ def reset(_: Context, *, name: str = DEFAULT_NAME, json: bool = False) -> None:
     words="label",
     help={
         "label": "What the snapshot is called; all are listed when left out.",
-        "list": "List the snapshots that there are.",
         "remove": "Remove the snapshot.",
     },
 )
@@ -45,18 +44,17 @@ def snapshot(
     label: str = "",
     *,
     name: str = DEFAULT_NAME,
-    list: bool = False,  # noqa: A002  # the flag's name
     remove: bool = False,
     json: bool = False,
 ) -> None:
     """Keep a sandbox as it is now, under a name: the cluster, all Git refs, images and Argo CD's cache, together.
 
-    Examples: snapshot before-the-change; snapshot --list; snapshot before-the-change --remove --json
+    Examples: snapshot before-the-change; snapshot; snapshot before-the-change --remove --json
     """
     output = Output(as_json=json)
     if remove and not label:
-        raise UsageError("no snapshot was named", hint="snapshot NAME --remove; the list: snapshot --list")
-    if list or not label:
+        raise UsageError("no snapshot was named", hint="snapshot NAME --remove; the list: snapshot alone")
+    if not label:
         found = rewinding.snapshots(name)
         table = Table("snapshot", "made", box=None, pad_edge=False)
         for each in found:
@@ -89,7 +87,7 @@ def restore(_: Context, label: str = "", *, name: str = DEFAULT_NAME, json: bool
     """
     output = Output(as_json=json)
     if not label:
-        raise UsageError("no snapshot was named", hint="restore NAME; the list: snapshot --list")
+        raise UsageError("no snapshot was named", hint="restore NAME; the list: snapshot alone")
     wait = waiting(output, name)
     with sandboxes.untold(name, wait):
         began = time.monotonic()

@@ -299,6 +299,27 @@ def test_a_check_takes_many_manifests_and_names_a_circle_and_leaves_nothing(
 
 
 @pytest.mark.usefixtures("nothing_of_a_check")
+def test_a_check_holds_once_it_is_given_what_the_real_cluster_has_beforehand(user: User, tmp_path: Path) -> None:
+    needy = UserRepository(tmp_path / "needy")
+    names = ("undefined", "secretive", "homeless")
+    needy.commit({path: text for path, text in {**GOOD, **BAD}.items() if any(name in path for name in names)})
+    needy.commit({"fleet/one/cm.yaml": CONFIG_MAP})
+    definitions, given = tmp_path / "gadget.yaml", tmp_path / "given"
+    definitions.write_text(DEFINITION.replace("KIND", "Gadget").replace("PLURAL", "gadgets"))
+    given.mkdir()
+    (given / "namespace.yaml").write_text("apiVersion: v1\nkind: Namespace\nmetadata: {name: secretive}\n")
+    (given / "secret.yaml").write_text(
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: db-credentials, namespace: secretive}\n"
+    )
+
+    wishes = ("--crds", str(definitions), "--given", str(given), "--create-namespaces")
+    outcome = user.run("check", str(needy.folder), *wishes, "--json")
+
+    assert outcome.code == 0, outcome
+    assert {each["name"]: each["held"] for each in outcome.data()["applications"]} == dict.fromkeys(names, True)
+
+
+@pytest.mark.usefixtures("nothing_of_a_check")
 def test_a_check_that_is_broken_off_takes_its_sandbox_down(user: User, trouble: UserRepository) -> None:
     standing = len(user.processes())
     command = user.start("check", str(trouble.folder))

@@ -136,7 +136,7 @@ def test_the_verbs_keep_list_put_back_and_remove(user: User, world: World) -> No
     assert user.ok("snapshot", "--name", NAME) == {"name": NAME, "snapshots": []}
     assert user.ok("snapshot", "first", "--name", NAME)["snapshot"]["name"] == "first"
     assert user.ok("snapshot", "second", "--name", NAME)["snapshot"]["name"] == "second"
-    listed = user.ok("snapshot", "--list", "--name", NAME)["snapshots"]
+    listed = user.ok("snapshot", "--name", NAME)["snapshots"]
     assert [each["name"] for each in listed] == ["first", "second"]
     revision = released(world, "1")
     user.ok("restore", "second", "--name", NAME)
