@@ -86,9 +86,7 @@ def first_application(name: str) -> None:
     with World(access, Tenant("bench")) as made:
         made.environment.begin()
         since = Moment.now()
-        for manifest in made.environment.argocd_manifests():
-            if manifest["kind"] == "AppProject" or manifest["metadata"]["name"] == made.dev.name:
-                made.api.apply(manifest)
+        made.register("dev")
         until(made, "the Application to live", made.dev.lives(made.environment.head, since))
 
 

@@ -76,9 +76,7 @@ def first_answer(name: str) -> None:
         made.source.begin()
         made.source.push()
         _release(made)
-        for manifest in made.environment.argocd_manifests():
-            if manifest["kind"] == "AppProject" or manifest["metadata"]["name"] == made.dev.name:
-                made.api.apply(manifest)
+        made.register("dev")
         _until_it_answers(made)
 
 

@@ -20,7 +20,7 @@ def a_deployment_goes_live(world: World) -> None:
     """A commit goes live in dev, and its tenant is cleared away."""
     with when("an environment is described and registered"):
         world.environment.begin()
-        world.register()
+        world.register("dev")
     with then("it lives in dev"):
         eventually(world.dev.lives(world.environment.head))
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 from sandbox.components.kube import Heard, KubeApi, Resource, Watch
+from sandbox.core.names import check_choice
 from sandbox.engines.access import Access
 from sandbox.gitops.application import Application
 from sandbox.gitops.clearing import Cleared, clear_tenant
@@ -65,11 +66,22 @@ class World:
         """A commit lives in every environment; see ``Application.lives``."""
         return every(application.lives(revision, since) for application in self.applications.values())
 
-    def register(self) -> None:
-        """Create the tenant's AppProject and Applications, as the environment repository describes them."""
+    def register(self, *environments: str) -> None:
+        """Create the tenant's AppProject and Applications, as the environment repository describes them.
+
+        Args:
+            *environments: Whose Applications; those of all when none is named.
+
+        Raises:
+            UsageError: There is no such environment.
+        """
+        for each in environments:
+            check_choice("environment", each, ENVIRONMENTS)
         acting()
+        left_out = {each.name for name, each in self.applications.items() if environments and name not in environments}
         for manifest in self.environment.argocd_manifests():
-            self.api.apply(manifest)
+            if manifest["metadata"]["name"] not in left_out:
+                self.api.apply(manifest)
 
     def clear(self) -> Cleared:
         """Remove everything that an earlier story made under this tenant's names, and wait until it is gone.

@@ -29,7 +29,7 @@ STORIES = '''
         """A commit goes live."""
         with when("it is registered"):
             world.environment.begin()
-            world.register()
+            world.register("dev")
         with then("it lives"):
             eventually(world.dev.lives(world.environment.head))
 
@@ -50,7 +50,7 @@ STORIES = '''
     @step("It lives")
     def lives(world):
         world.environment.begin()
-        world.register()
+        world.register("dev")
         eventually(world.dev.lives(world.environment.head))
 
     @step("It is scaled back")
