@@ -60,7 +60,7 @@ PARTS: dict[str, list[list[str]]] = {"ha": [["pytest", _HA]], "guest": [["pytest
 """What it runs when asked for by name: what takes long on a small machine, for every night."""
 
 NEEDS = {
-    "integration": ("embedded",),
+    "integration": ("embedded", "kind"),
     "e2e": ("embedded",),
     "kind": ("kind",),
     "ha": ("kind",),
