@@ -13,7 +13,6 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from benchmarks import run
-from docs import generate
 from sandbox.cli.output import Output
 from sandbox.cli.program import product
 from sandbox.cli.session import bring_up, narrated
@@ -162,6 +161,8 @@ def picture(_: Context, *, path: str = "docs/demo.svg") -> None:
 @verb()
 def docs(_: Context) -> None:
     """Make the reference below docs/reference/ anew from docstrings and from the command line's help."""
+    from docs import generate  # noqa: PLC0415  # its libraries would cost every other task a fifth of a second
+
     for path in generate.write(product()):
         print(f"written: {path.relative_to(ROOT)}")  # noqa: T201  # says what was done
 

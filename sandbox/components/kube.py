@@ -1,7 +1,8 @@
 """The Kubernetes API as the sandbox uses it: objects are plain JSON, waits are watches.
 
 The only module that imports the ``kubernetes`` client, which brings the kubeconfig, TLS and the
-connection pool. Objects are addressed by ``apiVersion`` and ``kind`` through discovery, so that
+connection pool; it does so when a cluster is first spoken to, since to read its seven hundred models takes longer than
+most commands. Objects are addressed by ``apiVersion`` and ``kind`` through discovery, so that
 whatever a user renders can be looked up.
 """
 
@@ -17,10 +18,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
-from kubernetes.client import Configuration
-from kubernetes.client.exceptions import ApiException
-from kubernetes.config import ConfigException, new_client_from_config
-from kubernetes.utils.quantity import parse_quantity
 from urllib3.exceptions import HTTPError
 
 from sandbox.components.resources import AGGREGATED, Resource, Target, described
@@ -60,6 +57,8 @@ class KubeError(UnavailableError):
 
 def quantity(value: Any) -> Decimal | None:
     """Read a quantity such as ``100m`` or ``64Mi`` (Kubernetes API, ``resource.Quantity``); None when it is none."""
+    from kubernetes.utils.quantity import parse_quantity  # noqa: PLC0415  # see above
+
     try:
         number = Decimal(parse_quantity(value))
     except ValueError:
@@ -99,6 +98,9 @@ class KubeApi:
     """
 
     def __init__(self, kubeconfig: Path | str, context: str | None = None) -> None:
+        from kubernetes.client import Configuration  # noqa: PLC0415  # see above
+        from kubernetes.config import ConfigException, new_client_from_config  # noqa: PLC0415  # see above
+
         settings = Configuration()
         # A telling watches a dozen kinds at once; a connection too many would be thrown away after its request.
         settings.connection_pool_maxsize = _CONNECTIONS
@@ -123,6 +125,8 @@ class KubeApi:
         timeout: float | tuple[float, float | None],
         accept: str = _JSON,
     ) -> Any:
+        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415  # see above
+
         # Of a client certificate the pool knows; a token may be a program's, and is asked for anew when it is old.
         token = self._client.configuration.auth_settings().get("BearerToken", {}).get("value")
         headers = {"Accept": accept, "Content-Type": content_type}

@@ -12,7 +12,6 @@ from typing import Self
 
 from sandbox.core.files import make_private_dir, write_file
 from sandbox.report.findings import Report
-from sandbox.report.html import as_html
 from sandbox.report.junit import as_junit
 
 __all__ = ["ReportFiles", "written", "written_reports"]
@@ -56,6 +55,8 @@ def written(report: Report, folder: Path, name: str = "") -> ReportFiles:
     Raises:
         UnavailableError: It can't be written.
     """
+    from sandbox.report.html import as_html  # noqa: PLC0415  # its library is read once there is something to draw
+
     make_private_dir(folder)
     stamp = dt.datetime.now(dt.UTC).strftime("%Y%m%d-%H%M%S-%f")
     files = ReportFiles.of(folder, f"{stamp}-{name or report.scenario}")
