@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import stat
@@ -12,10 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.core.commands import run
 from sandbox.core.ports import LOOPBACK
 from sandbox.core.supervision import SupervisorClient
-from tests.e2e.support import ROOT, Outcome, User
+from tests.e2e.support import Outcome, User
 
 NAME = "trouble"
 WRONG_USE, MISSING = 2, 3
@@ -159,21 +157,6 @@ def test_secrets_are_for_their_owner_alone_whatever_the_umask(user: User) -> Non
     assert not open_files
     for private in (user.folder, folder, folder / "secrets", folder / "pki", folder / "etcd", folder / "git"):
         assert stat.S_IMODE(private.stat().st_mode) == 0o700, private
-
-
-def test_a_clone_in_a_folder_with_spaces_works(tmp_path: Path) -> None:
-    clone = tmp_path / "a path with spaces"
-    files = run(["git", "-C", ROOT, "ls-files", "-z"], timeout=30).split("\0")
-    for name in filter(None, files):
-        target = clone / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes((ROOT / name).read_bytes())
-        target.chmod(0o755 if os.access(ROOT / name, os.X_OK) else 0o644)
-    other = User(tmp_path / "state", checkout=clone)
-    with other.leaving_nothing():
-        told = other.ok("demo", "--name", NAME)
-        assert told["passed"], json.dumps(told, indent=2)
-        assert str(clone) in Path(f"/proc/{supervisor_pid(other)}/environ").read_text()
 
 
 def supervisor_pid(user: User) -> int:

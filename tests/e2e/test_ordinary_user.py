@@ -17,6 +17,7 @@ from sandbox.core.folders import cache_root
 from tests.e2e.support import ROOT, processes_below
 
 SECONDS = 400.0
+CLONE = "a clone in a folder with spaces"
 LINKED = ("go-", "act-", "valkey-")
 """Tools that are links into a virtual environment: the other user's own has them too."""
 
@@ -29,7 +30,7 @@ def _as_user(name: str, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**kept, "HOME": home, "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
     return subprocess.run(
         [str(shutil.which("runuser")), "-u", name, "--", *words],
-        cwd=f"{home}/clone",
+        cwd=f"{home}/{CLONE}",
         env=environment,
         capture_output=True,
         text=True,
@@ -45,7 +46,7 @@ def name() -> Iterator[str]:
     subprocess.run(["useradd", "--create-home", name], check=True, timeout=60)
     home = Path(pwd.getpwnam(name).pw_dir)
     try:
-        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(home / "clone")], check=True, timeout=60)
+        subprocess.run(["git", "clone", "--quiet", str(ROOT), str(home / CLONE)], check=True, timeout=60)
         cache = home / ".cache" / "gitops-sandbox"
         shutil.copytree(
             cache_root() / "tools",
@@ -62,7 +63,7 @@ def name() -> Iterator[str]:
 
 @pytest.mark.skipif(os.getuid() != 0, reason="whoever is not root runs the whole suite as an ordinary user already")
 @pytest.mark.timeout(900)
-def test_a_fresh_clone_tells_the_core_story_as_an_ordinary_user(name: str) -> None:
+def test_a_fresh_clone_in_a_folder_with_spaces_tells_the_core_story_as_an_ordinary_user(name: str) -> None:
     home = Path(pwd.getpwnam(name).pw_dir)
     done = _as_user(name, "./inv", "demo", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
