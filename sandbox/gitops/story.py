@@ -205,6 +205,7 @@ def tell(
         try:
             with telling.told(), world:
                 telling.wake, telling.hint = world.changed, f"logs: {world.access.folder / 'logs'}"
+                telling.within = world.within
                 told.play(world)
         except StoryFailedError as failure:
             error = failure

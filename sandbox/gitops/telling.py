@@ -35,7 +35,7 @@ __all__ = [
 R = TypeVar("R")
 
 WITHIN = 30.0
-"""Seconds that a verdict has: a push is live in well under one, a machine may be busy."""
+"""Seconds that a verdict has where nothing says otherwise: a push is live in well under one, a machine may be busy."""
 UNDER_SABOTAGE = 8.0
 """Seconds that a verdict has which is meant not to come true: many times what it takes otherwise."""
 LASTING = 0.3
@@ -59,6 +59,7 @@ class Telling:
         acted: When the story last did something.
         wake: Set when something changed that a verdict may wait for.
         hint: What to look at when a verdict does not come true.
+        within: Seconds that a verdict has of which the story does not say otherwise.
     """
 
     def __init__(
@@ -72,7 +73,8 @@ class Telling:
         self._breaks = breaks
         self._mending = mending
         self._conduct = conduct or Conduct()
-        self._within: float | None = None
+        self.within = WITHIN
+        self._at_most: float | None = None
         self._by_verdict = False
         self._taking = False
         self.steps: list[StepResult] = []
@@ -125,7 +127,7 @@ class Telling:
             self._taking = True
             try:
                 if result.name in self._breaks:
-                    self._within = UNDER_SABOTAGE
+                    self._at_most = UNDER_SABOTAGE
                     self._mending.enter_context(self._breaks[result.name])
                 yield
             finally:
@@ -211,7 +213,7 @@ class Telling:
 
     def comes_true(self, predicate: Predicate, within: float) -> Observation:
         """Wait until a predicate holds, and goes on to for a moment."""
-        deadline = Deadline.after(min(within, self._within or within))
+        deadline = Deadline.after(min(within, self._at_most or within))
         look, wanted = self.heeding(predicate), predicate.sentence
         flicker = None
         while True:
@@ -280,7 +282,7 @@ def eventually(predicate: Predicate, *, within: float | None = None) -> Observat
         DeadlineError: It did not come true in time; says what was last seen.
     """
     telling = _telling()
-    return telling.prove(predicate, lambda: telling.comes_true(predicate, within or WITHIN))
+    return telling.prove(predicate, lambda: telling.comes_true(predicate, within or telling.within))
 
 
 def consistently(predicate: Predicate, *, seconds: float | None = None) -> Observation:

@@ -17,11 +17,13 @@ from sandbox.gitops.pipeline import Pipeline
 from sandbox.gitops.predicates import Predicate, every
 from sandbox.gitops.registry import RegistryView
 from sandbox.gitops.repositories import EnvironmentRepo, SourceRepo
-from sandbox.gitops.telling import acting
+from sandbox.gitops.telling import WITHIN, acting
 from sandbox.gitops.tenant import APPLICATION, ENVIRONMENTS, Tenant, Tenants
 from sandbox.gitops.traffic import Service, Traffic
 
 __all__ = ["World"]
+
+_WITHIN_OF_CONTAINERS = 120.0
 
 
 class World:
@@ -57,6 +59,11 @@ class World:
     def service(self) -> Service:
         """The application as its users in the dev environment see it."""
         return Service(self.api, self.dev.namespace, APPLICATION)
+
+    @property
+    def within(self) -> float:
+        """Seconds that a verdict has here: a container is pulled and started, and looked after, before it is ready."""
+        return _WITHIN_OF_CONTAINERS if "containers" in self.access.capabilities else WITHIN
 
     def traffic(self) -> Traffic:
         """Give a client that asks the application again and again; used as a context."""

@@ -74,7 +74,7 @@ class ToldTest:
         with sandboxes.telling(self._access.name, name), self._mending:
             self._witness.begin()
             with self._telling.told(), self.world:
-                self._telling.wake = self.world.changed
+                self._telling.wake, self._telling.within = self.world.changed, self.world.within
                 self._telling.hint = f"logs: {self._access.folder / 'logs'}"
                 yield self
             if not keeps(self.failed):

@@ -52,6 +52,7 @@ class SmallWorld:
     access: Way = field(default_factory=Way)
     changed: threading.Event = field(default_factory=threading.Event)
     happened: list[str] = field(default_factory=list)
+    within: float = 0.02
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -65,7 +66,6 @@ class SmallWorld:
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> SmallWorld:
-    monkeypatch.setattr(telling, "WITHIN", 0.02)
     monkeypatch.setattr(telling, "UNDER_SABOTAGE", 0.02)
     monkeypatch.setattr(telling, "LASTING", 0.0)
     return SmallWorld()
