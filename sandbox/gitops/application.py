@@ -11,7 +11,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.components.argocd_home import ARGOCD_API
+from sandbox.components.argocd_home import ARGOCD_API, REFRESH, awaits_refresh
 from sandbox.components.kube import KubeApi
 from sandbox.components.rollout import rollout_waits_for
 from sandbox.core.conditions import Observation, failed, met, pending
@@ -26,6 +26,8 @@ __all__ = ["Application"]
 
 # Kinds whose extra objects would be missed if no commit ever named one: what people make by hand most.
 _COMMON = (("v1", "ConfigMap"), ("v1", "Service"), ("apps/v1", "Deployment"))
+
+_PROJECTLESS = "Application referencing project"
 
 
 class Application:
@@ -49,6 +51,22 @@ class Application:
     def change(self, patch: dict[str, Any]) -> None:
         """Change the Application itself, as somebody with rights in Argo CD's namespace could."""
         self._api.merge(ARGOCD_API, "Application", self.name, self._home, patch)
+
+    def finds_project(self) -> Observation:
+        """Look whether Argo CD has found the project; where it met the Application first, have it look again.
+
+        It hears of the two by watches of their own, and takes minutes to look again where it did not know the project
+        (Argo CD 3.6, ``timeout.reconciliation``).
+        """
+        application = self.read() or {}
+        conditions = application.get("status", {}).get("conditions") or ()
+        lacking = [each["message"] for each in conditions if _PROJECTLESS in each["message"]]
+        if not lacking:
+            looked = bool(conditions or application.get("status", {}).get("reconciledAt"))
+            return met("found") if looked else pending(f"Argo CD has not looked at {self.name} yet")
+        if not awaits_refresh(application):
+            self.change({"metadata": {"annotations": {REFRESH: "normal"}}})
+        return pending(lacking[0])
 
     def watched(self) -> list[tuple[str, str, str | None, str]]:
         """Give that whose changes may settle a verdict, for ``KubeApi.watch``."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from typing import Any, Self
 
 from sandbox.components.kube import Heard, KubeApi, Resource, Watch
+from sandbox.core.conditions import Deadline, wait_for
+from sandbox.core.errors import DeadlineError
 from sandbox.core.names import check_choice
 from sandbox.engines.access import Access
 from sandbox.gitops.application import Application
@@ -24,6 +27,7 @@ from sandbox.gitops.traffic import Service, Traffic
 __all__ = ["World"]
 
 _WITHIN_OF_CONTAINERS = 120.0
+_LOOKING_SECONDS = 3.0
 
 
 class World:
@@ -82,13 +86,19 @@ class World:
         Raises:
             UsageError: There is no such environment.
         """
-        for each in environments:
-            check_choice("environment", each, ENVIRONMENTS)
+        for name in environments:
+            check_choice("environment", name, ENVIRONMENTS)
         acting()
-        left_out = {each.name for name, each in self.applications.items() if environments and name not in environments}
+        registered = [each for name, each in self.applications.items() if not environments or name in environments]
+        left_out = {each.name for each in self.applications.values() if each not in registered}
         for manifest in self.environment.argocd_manifests():
             if manifest["metadata"]["name"] not in left_out:
                 self.api.apply(manifest)
+        wanted, deadline = f"Argo CD to find the project {self.tenant.project}", Deadline.after(_LOOKING_SECONDS)
+        # An Argo CD that looks at nothing is for the verdicts to find out.
+        with contextlib.suppress(DeadlineError):
+            for each in registered:
+                wait_for(each.finds_project, deadline, wanted=wanted, wake=self.changed, every=0.1)
 
     def clear(self) -> Cleared:
         """Remove everything that an earlier story made under this tenant's names, and wait until it is gone.
