@@ -14,6 +14,7 @@ from pathlib import Path
 
 from sandbox.components.base import Context
 from sandbox.components.etcd_store import ClusterObjects, EtcdStore
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.files import read_json, write_json
 
 __all__ = ["AUTHORITY", "CERTIFICATE", "KEY", "ClusterState", "put_back", "stated"]
@@ -22,6 +23,10 @@ AUTHORITY, CERTIFICATE, KEY = "etcd-ca.crt", "apiserver-etcd-client.crt", "apise
 """What the API server knows etcd by and is known to it by, among the sandbox's certificates."""
 
 _OBJECTS = "objects.json"
+
+_REST_SECONDS = 30.0
+_QUIET_SECONDS = 0.5
+"""What is under way shows within a fraction of this: each controller takes up at once what another left."""
 
 _EVENTS = "/registry/events/"
 # API servers, which tell one another where they are; bound to leases of etcd's own.
@@ -60,10 +65,38 @@ def put_back(store: EtcdStore, saved: Mapping[str, str]) -> int:
     return len(puts) + sum(not key.startswith(_EVENTS) for key in removals)
 
 
+def _come_to_rest(store: EtcdStore) -> None:
+    found: dict[str, str] = {}
+
+    def looked() -> Observation:
+        nonlocal found
+        before, found = found, stated(store.read())
+        changed = {key for key in before.keys() | found.keys() if before.get(key) != found.get(key)}
+        moving = sorted(key for key in changed if not _ALIVE.fullmatch(key))
+        return pending(f"changed: {', '.join(moving[:5])}") if moving else met("nothing changed")
+
+    wait_for(
+        looked,
+        Deadline.after(_REST_SECONDS),
+        wanted="the cluster to come to rest",
+        hint="try again when what is being deployed lives, or is gone",
+        every=_QUIET_SECONDS,
+    )
+
+
 class ClusterState:
     """What an etcd of the sandbox's own holds, as its part of a snapshot (sandbox.components.state)."""
 
     starts_empty = False
+
+    def settle(self, context: Context) -> None:
+        """Wait until no object changes any more: a cluster put back to where it was not at rest leaves that at once.
+
+        Raises:
+            DeadlineError: Something goes on changing; names it.
+            UnavailableError: etcd does not answer.
+        """
+        _come_to_rest(_store(context))
 
     def save(self, context: Context, into: Path) -> None:
         """Keep the objects of the cluster, all as of one revision."""

@@ -12,7 +12,7 @@ from typing import Protocol, runtime_checkable
 from sandbox.components.base import Context
 from sandbox.core.conditions import Deadline, Observation
 
-__all__ = ["Acting", "Bound", "Furnishing", "Holding", "Remembering", "Writing"]
+__all__ = ["Acting", "Bound", "Furnishing", "Holding", "Remembering", "Settling", "Writing"]
 
 
 @runtime_checkable
@@ -50,6 +50,22 @@ class Holding(Protocol):
 
         Raises:
             UnavailableError: It does not answer, or the disk is full.
+        """
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A component whose state others go on changing for a while after the last that was done to the sandbox."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    def settle(self, context: Context) -> None:
+        """Wait until its state changes no more: only such a moment can be put back, and stays.
+
+        Raises:
+            DeadlineError: Something goes on changing; names it.
         """
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from sandbox.components.base import Component, Context
-from sandbox.components.state import Acting, Bound, Furnishing, Holding, Remembering, Writing
+from sandbox.components.state import Acting, Bound, Furnishing, Holding, Remembering, Settling, Writing
 from sandbox.core.conditions import Deadline, Observation, State, met, pending, wait_for
 from sandbox.core.errors import UsageError
 from sandbox.core.files import make_private_dir, read_json, remove_tree, write_file, write_json, writing_errors
@@ -117,12 +117,15 @@ class Snapshots:
 
         Raises:
             UsageError: There is a snapshot of that name.
-            DeadlineError: Something was under way for too long; names it.
+            DeadlineError: Something was under way for too long, or the cluster does not come to rest; names it.
             UnavailableError: The disk is full, or a component does not answer; no half snapshot is left.
         """
         if (self._folder / name).exists():
             raise UsageError(f"there is a snapshot {name!r} already", hint=f"snapshot {name} --remove, or another name")
         with self._held(Deadline.after(_REST_SECONDS)):
+            for part in self._components:
+                if isinstance(part, Settling):
+                    part.settle(self._context)
             self._keep(name, self._holding)
         return Kept(name, str(self._record(self._folder / name)["made"]))
 

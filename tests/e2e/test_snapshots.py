@@ -77,6 +77,22 @@ def head_on_the_server(world: World) -> str:
     return world.environment.history()[0].revision
 
 
+def test_a_snapshot_of_a_sandbox_that_is_still_deploying_is_of_the_moment_at_which_it_has_come_to_rest(
+    world: World,
+) -> None:
+    for environment in world.applications:
+        world.environment.set_image(environment, "example.com/greeter:1")
+    revision = world.environment.copy.commit("Release 1")
+    world.environment.push()
+    # From here on each new pod is scheduled, then started, then told of: a moment between would not last.
+    wait_for(world.dev.lives(revision), Deadline.after(60), wanted="it to live in dev", wake=world.changed, every=0.02)
+
+    rewinding.snapshot(NAME, "deploying")
+    rewinding.restore(NAME, "deploying")
+
+    assert content(world, revision) is State.MET
+
+
 def test_a_restore_brings_an_earlier_commit_back_to_life_and_the_next_push_goes_on_from_there(world: World) -> None:
     earlier = released(world, "1")
     uid = world.api.get("apps/v1", "Deployment", "greeter", world.dev.namespace)
