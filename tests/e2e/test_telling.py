@@ -34,6 +34,22 @@ STORIES = '''
             eventually(world.dev.lives(world.environment.head))
 
     @story
+    def early(world):
+        """An Application that Argo CD met before its project is deployed all the same."""
+        def unknown():
+            told = (world.dev.read() or {}).get("status", {}).get("conditions") or [{"message": "nothing"}]
+            return met() if "does not exist" in told[0]["message"] else pending(told[0]["message"])
+
+        with when("Argo CD finds an Application without a project"):
+            world.environment.begin()
+            manifests = world.environment.argocd_manifests()
+            world.api.apply(next(each for each in manifests if each["metadata"]["name"] == world.dev.name))
+            eventually(Predicate("it to have no project", unknown))
+        with then("it lives once both are registered"):
+            world.register("dev")
+            eventually(world.dev.lives(world.environment.head))
+
+    @story
     def broken(world):
         """What is demanded does not come true."""
         with when("a repository is made"):
@@ -154,6 +170,11 @@ def terminal(user: User) -> Iterator[Callable[..., Terminal]]:
     yield give
     for each in opened:
         each.close()
+
+
+def test_an_application_that_was_there_before_its_project_does_not_stand_still(user: User, stories: Path) -> None:
+    told = user.ok("scenario", f"{stories}::early", "--name", NAME)
+    assert told["passed"]
 
 
 def test_a_story_of_ones_own_is_told_by_its_file_and_name(user: User, stories: Path) -> None:
