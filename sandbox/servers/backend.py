@@ -20,6 +20,7 @@ from aiohttp import web
 from sandbox.core.commands import run
 from sandbox.core.files import make_private_dir, write_file
 from sandbox.core.processes import inherited_marks
+from sandbox.servers.gate import Stay, no_gate
 from sandbox.servers.repositories import isolated_git
 
 __all__ = ["PUSH_LIMIT", "Backend", "Call", "ProgramOutputError"]
@@ -74,15 +75,20 @@ class Backend:
         self._program = Path(run(["git", "--exec-path"], timeout=10).strip()) / "git-http-backend"
         self._listeners: set[asyncio.Task[None]] = set()
 
-    async def answer(self, request: web.Request, call: Call) -> web.StreamResponse:
+    async def answer(self, request: web.Request, call: Call, stay: Stay = no_gate) -> web.StreamResponse:
         """Answer a request by the backend's answer.
+
+        Args:
+            request: What is asked.
+            call: The same, as far as it was understood.
+            stay: Begins what lasts until no ref is changed by it any more and ``pushed`` was told; gives what ends it.
 
         Raises:
             aiohttp.web.HTTPRequestEntityTooLarge: The body is larger than ``PUSH_LIMIT``.
             ProgramOutputError: The backend's answer can't be understood.
         """
         _check_size(request.content_length or 0)
-        async with self._running(request, call) as process:
+        async with self._running(request, call, stay) as process:
             if process.stdin is None or process.stdout is None:
                 raise RuntimeError("the backend was started without pipes")
             feeding = asyncio.ensure_future(_feed(request, process.stdin))
@@ -93,7 +99,7 @@ class Backend:
                 await asyncio.gather(feeding, return_exceptions=True)
 
     @contextlib.asynccontextmanager
-    async def _running(self, request: web.Request, call: Call) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def _running(self, request: web.Request, call: Call, stay: Stay) -> AsyncIterator[asyncio.subprocess.Process]:
         reading, writing = os.pipe()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -113,6 +119,8 @@ class Backend:
         # Held here and not by the request: an update counts also when its client has left.
         self._listeners.add(listening)
         listening.add_done_callback(self._listeners.discard)
+        end = stay()
+        listening.add_done_callback(lambda _: end())
         ended = False
         try:
             yield process

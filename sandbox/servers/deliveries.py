@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
 import ssl
 import time
 import uuid
-from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +20,7 @@ import aiohttp
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UsageError
 from sandbox.core.files import PRIVATE_FILE
+from sandbox.servers.gate import Stay, no_gate
 from sandbox.servers.git_settings import Webhook
 from sandbox.servers.signatures import SIGNATURE_HEADER, sign
 
@@ -72,7 +71,7 @@ class Deliveries:
     Args:
         webhooks: The receivers.
         record: The file that gets a line for each attempt.
-        passing: What is held while anything is on its way.
+        stay: Begins what lasts while anything is on its way; gives what ends it.
         seconds: How long an event is tried to be delivered.
 
     Raises:
@@ -83,14 +82,14 @@ class Deliveries:
         self,
         webhooks: tuple[Webhook, ...],
         record: Path,
-        passing: Callable[[], AbstractAsyncContextManager[None]] = contextlib.nullcontext,
+        stay: Stay = no_gate,
         *,
         seconds: float = _DEADLINE,
     ) -> None:
         self._webhooks = webhooks
         self._trust = {hook.url: _trust(hook) for hook in webhooks}
         self._record_path = record
-        self._passing = passing
+        self._stay = stay
         self._seconds = seconds
         self._session: aiohttp.ClientSession | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -117,13 +116,11 @@ class Deliveries:
 
     def start(self, work: Coroutine[object, object, None]) -> None:
         """Run ``work`` in the background until this object is left; a failure of it is logged."""
-        task = asyncio.get_running_loop().create_task(self._passed(work))
+        end = self._stay()
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._done)
-
-    async def _passed(self, work: Coroutine[object, object, None]) -> None:
-        async with self._passing():
-            await work
+        task.add_done_callback(lambda _: end())
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

@@ -22,7 +22,7 @@ from sandbox.core.names import check_repository_name
 from sandbox.servers.access import Right, User, authenticate
 from sandbox.servers.backend import Backend, Call
 from sandbox.servers.deliveries import Deliveries, Event
-from sandbox.servers.gate import passing
+from sandbox.servers.gate import Passage
 from sandbox.servers.git_settings import GitServerSettings
 from sandbox.servers.push_events import parse_ref_updates, push_event
 from sandbox.servers.service import main, serve
@@ -42,8 +42,9 @@ class GitServer:
         self._settings = settings
         make_private_dir(settings.root)
         hooks = settings.root.with_name(settings.root.name + "-hooks")
+        self._passage = Passage(settings.root)
         self._backend = Backend(settings.root, hooks, self._pushed)
-        self._deliveries = Deliveries(settings.webhooks, settings.deliveries, lambda: passing(settings.root))
+        self._deliveries = Deliveries(settings.webhooks, settings.deliveries, self._passage.stay)
 
     def application(self) -> web.Application:
         """Make the web application."""
@@ -73,8 +74,9 @@ class GitServer:
         call = Call(name, endpoint, user.name)
         if endpoint != "git-receive-pack":
             return await self._backend.answer(request, call)
-        async with passing(self._settings.root):
-            return await self._backend.answer(request, call)
+        async with self._passage.passing():
+            # Its refs may be changed, and an event be on its way, when its client has left.
+            return await self._backend.answer(request, call, self._passage.stay)
 
     def _pushed(self, call: Call, lines: str, at: float) -> None:
         self._deliveries.start(self._announce(call, lines, at))

@@ -56,3 +56,16 @@ def test_the_gate_is_not_shut_while_a_push_event_is_still_on_its_way(git_server:
         git_server.receiver.wait(1)
         with shut(git_server.root, Deadline.after(10)):
             pass
+
+
+def test_a_push_that_is_given_up_while_the_gate_is_shut_does_not_keep_it_from_being_shut_again(
+    git_server: RunningGit,
+) -> None:
+    work = committed(git_server, "one")
+    impatient = ("-c", "http.lowSpeedLimit=1000", "-c", "http.lowSpeedTime=1")
+    with shut(git_server.root, Deadline.after(10)):
+        given_up = git_server.client.attempt("developer", *impatient, "push", "origin", "HEAD:main", cwd=work)
+        assert "too slow" in given_up.stdout, given_up
+    # Its request waits in a thread of the server, which comes to pass the gate now, for nobody.
+    with shut(git_server.root, Deadline.after(10)):
+        pass
