@@ -104,7 +104,7 @@ def released(world: World, commit: str, *, register: bool = False) -> None:
     eventually(world.pipeline.passes(commit), within=300.0)
     revision = world.environment.pull()
     if register:
-        world.register()
+        world.register("dev")
     eventually(world.dev.lives(revision))
     eventually(world.service.says(world.source.version, commit))
 
