@@ -129,8 +129,8 @@ def rest(made: World) -> None:
     """Wait until the dev Application's pods are those that it asks for: those of a drift before start and end on."""
 
     def look() -> Observation:
-        told = made.api.get("apps/v1", "Deployment", APPLICATION, made.dev.namespace) or {}
-        pods, wanted = made.api.list("v1", "Pod", made.dev.namespace), told["spec"]["replicas"]
+        wanted = made.cluster.deployment(made.dev.namespace, APPLICATION)["spec"]["replicas"]
+        pods = made.api.list("v1", "Pod", made.dev.namespace)
         return met("at rest") if len(pods) == wanted else pending(f"{len(pods)} pods, {wanted} are asked for")
 
     until(made, "its pods to be at rest", look)

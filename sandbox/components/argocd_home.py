@@ -9,11 +9,14 @@ from typing import Any, Protocol
 from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.components.kube import KubeApi
 
-__all__ = ["ARGOCD_API", "REFRESH", "ArgocdHome", "HomeNames", "OwnHome", "awaits_refresh"]
+__all__ = ["ARGOCD_API", "ASK_REFRESH", "REFRESH", "ArgocdHome", "HomeNames", "OwnHome", "awaits_refresh"]
 
 ARGOCD_API = "argoproj.io/v1alpha1"
 REFRESH = "argocd.argoproj.io/refresh"
 """The annotation by which an Application is told to look again (``normal``, or ``hard`` past the cache)."""
+
+ASK_REFRESH = {"metadata": {"annotations": {REFRESH: "normal"}}}
+"""The change by which an Application is told to."""
 
 _KINDS = ("ApplicationSet", "Application", "AppProject")
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.components.argocd_home import ARGOCD_API, REFRESH, awaits_refresh
+from sandbox.components.argocd_home import ARGOCD_API, ASK_REFRESH, awaits_refresh
 from sandbox.components.argocd_host import noted_names
 from sandbox.components.kube import KubeApi, KubeError
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
@@ -111,8 +111,7 @@ class _Program:
             if awaits_refresh(found):
                 self._see_one_end(name, namespace)
             try:
-                patch = {"metadata": {"annotations": {REFRESH: "normal"}}}
-                self._api.merge(ARGOCD_API, "Application", name, namespace, patch)
+                self._api.merge(ARGOCD_API, "Application", name, namespace, ASK_REFRESH)
             except KubeError as error:
                 # Deleted meanwhile.
                 if error.status != _NOT_FOUND:

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.components.argocd_home import ARGOCD_API, REFRESH, awaits_refresh
+from sandbox.components.argocd_home import ARGOCD_API, ASK_REFRESH, awaits_refresh
 from sandbox.components.kube import KubeApi
 from sandbox.components.rollout import rollout_waits_for
 from sandbox.core.conditions import Observation, failed, met, pending
@@ -65,7 +65,7 @@ class Application:
             looked = bool(conditions or application.get("status", {}).get("reconciledAt"))
             return met("found") if looked else pending(f"Argo CD has not looked at {self.name} yet")
         if not awaits_refresh(application):
-            self.change({"metadata": {"annotations": {REFRESH: "normal"}}})
+            self.change(ASK_REFRESH)
         return pending(lacking[0])
 
     def watched(self) -> list[tuple[str, str, str | None, str]]:

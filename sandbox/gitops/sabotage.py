@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox.components.argocd_home import REFRESH, awaits_refresh
+from sandbox.components.argocd_home import ASK_REFRESH, awaits_refresh
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import SandboxError
@@ -147,7 +147,7 @@ def _wait_until_heard(world: World) -> None:
     others = (each for each in world.applications.values() if each is not world.dev and each.read() is not None)
     if (other := next(others, None)) is None:
         return
-    other.change({"metadata": {"annotations": {REFRESH: "normal"}}})
+    other.change(ASK_REFRESH)
 
     def refreshed() -> Observation:
         found = other.read()

@@ -204,8 +204,7 @@ def tell(
         telling = Telling(timeline, breaks, mending, conduct)
         try:
             with telling.told(), world:
-                telling.wake, telling.hint = world.changed, f"logs: {world.access.folder / 'logs'}"
-                telling.within = world.within
+                telling.take_place(world.changed, world.access.folder / "logs", world.within)
                 told.play(world)
         except StoryFailedError as failure:
             error = failure

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sandbox.core.conditions import Condition, Deadline, Observation, State, hold, wait_for
@@ -82,6 +83,16 @@ class Telling:
         self.acted = Moment.now()
         self.wake = threading.Event()
         self.hint = ""
+
+    def take_place(self, changed: threading.Event, logs: Path, within: float) -> None:
+        """Take place in a world.
+
+        Args:
+            changed: Set when something has changed there.
+            logs: The folder with the logs of its components.
+            within: Seconds that a verdict has there.
+        """
+        self.wake, self.hint, self.within = changed, f"logs: {logs}", within
 
     @contextlib.contextmanager
     def told(self) -> Iterator[None]:

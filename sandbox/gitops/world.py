@@ -80,6 +80,8 @@ class World:
     def register(self, *environments: str) -> None:
         """Create the tenant's AppProject and Applications, as the environment repository describes them.
 
+        Waits a moment until Argo CD has looked at them.
+
         Args:
             *environments: Whose Applications; those of all when none is named.
 

@@ -74,8 +74,7 @@ class ToldTest:
         with sandboxes.telling(self._access.name, name), self._mending:
             self._witness.begin()
             with self._telling.told(), self.world:
-                self._telling.wake, self._telling.within = self.world.changed, self.world.within
-                self._telling.hint = f"logs: {self._access.folder / 'logs'}"
+                self._telling.take_place(self.world.changed, self._access.folder / "logs", self.world.within)
                 yield self
             if not keeps(self.failed):
                 self.world.clear()

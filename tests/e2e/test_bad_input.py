@@ -157,9 +157,3 @@ def test_secrets_are_for_their_owner_alone_whatever_the_umask(user: User) -> Non
     assert not open_files
     for private in (user.folder, folder, folder / "secrets", folder / "pki", folder / "etcd", folder / "git"):
         assert stat.S_IMODE(private.stat().st_mode) == 0o700, private
-
-
-def supervisor_pid(user: User) -> int:
-    supervisor = SupervisorClient(user.folder / NAME).process()
-    assert supervisor is not None
-    return supervisor.pid
