@@ -2,7 +2,7 @@
 
 The only module that imports the ``kubernetes`` client, which brings the kubeconfig, TLS and the connection pool; it
 does so when a cluster is first spoken to, since to read its seven hundred models takes longer than most commands.
-Objects are addressed by ``apiVersion`` and ``kind`` through discovery, so that whatever a user renders can be looked up.
+Objects are addressed by ``apiVersion`` and ``kind`` through discovery: whatever a user renders can be looked up.
 """
 
 from __future__ import annotations

@@ -76,8 +76,8 @@ def test_a_fresh_clone_in_a_folder_with_spaces_tells_the_core_story_as_an_ordina
     assert running
     assert {Path(f"/proc/{process.pid}").stat().st_uid for process in running} == {pwd.getpwnam(name).pw_uid}
     # By the programs of the clone itself, wherever it lies.
-    started = [Path(f"/proc/{process.pid}/environ").read_text() for process in running]
-    assert any(f"{home / CLONE}/" in environment for environment in started)
+    started = [Path(f"/proc/{process.pid}/cmdline").read_text() for process in running]
+    assert any(f"{home / CLONE}/" in words for words in started)
     ended = _as_user(name, "./inv", "down", "--all", "--json")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     # Whatever it is, whether or not it shows its environment: the user came with nothing that runs.

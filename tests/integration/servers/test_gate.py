@@ -66,6 +66,9 @@ def test_a_push_that_is_given_up_while_the_gate_is_shut_does_not_keep_it_from_be
     with shut(git_server.root, Deadline.after(10)):
         given_up = git_server.client.attempt("developer", *impatient, "push", "origin", "HEAD:main", cwd=work)
         assert "too slow" in given_up.stdout, given_up
-    # Its request waits in a thread of the server, which comes to pass the gate now, for nobody.
-    with shut(git_server.root, Deadline.after(10)):
-        pass
+    with git_server.receiver.listening():
+        # By the time that another one has gone through, so has the request that waited for nobody.
+        push(git_server, work)
+        git_server.receiver.wait(1)
+        with shut(git_server.root, Deadline.after(10)):
+            pass
