@@ -9,10 +9,10 @@ from sandbox.components.kube import KubeApi
 from sandbox.gitops.argocd_api import ArgocdApi, ArgocdError
 from sandbox.gitops.own.explaining import Explanation, cleaned, explained
 from sandbox.gitops.own.findings import ApplicationVerdict, Level, Stage
+from sandbox.gitops.own.member import End, Member, spec_errors
 from sandbox.gitops.own.planning import destination_of, sources_of
 from sandbox.gitops.own.proving import differences, placed
 from sandbox.gitops.own.references import lacking, pod_specs, unpinned_images
-from sandbox.gitops.own.settling import End, Member, spec_errors
 from sandbox.gitops.own.shortcomings import shortcoming, unexplained
 from sandbox.report import blocking
 
@@ -158,7 +158,10 @@ class Judge:
                     )
             return
         said = explained(message, Explanation("its sync did not succeed", "look at what the message names"))
-        if member.end is End.STUCK:
+        if member.end is End.STUCK and member.operation.get("phase") == "Succeeded":
+            message = member.seen
+            said = Explanation("Argo CD does not get further", "see what its application controller logs: --keep")
+        elif member.end is End.STUCK:
             said = Explanation("its sync does not come to an end", "mend what it waits for: a wave, or a hook")
         elif member.end is End.LATE:
             message = message or member.seen

@@ -27,17 +27,19 @@ from sandbox.gitops.own.family import live_cycles
 from sandbox.gitops.own.findings import ApplicationVerdict, Finding, Level
 from sandbox.gitops.own.judging import Judge
 from sandbox.gitops.own.layout import Declared
+from sandbox.gitops.own.member import Patience
 from sandbox.gitops.own.mirroring import Mirror, mirrored
 from sandbox.gitops.own.planning import Plan, deployed_spec, destination_of, planned, sources_of
 from sandbox.gitops.own.preparing import CRD, applied, loaded
 from sandbox.gitops.own.registering import Registered, register
-from sandbox.gitops.own.settling import Patience, Settling
+from sandbox.gitops.own.settling import Settling
 
 __all__ = ["Checked", "OwnRepository", "Wishes"]
 
 _SETTLING_SECONDS = 300.0
 # Argo CD works on each object for a tenth of a second, half of it to read the description of all types anew.
 _SECONDS_PER_MANIFEST = 0.3
+_SECONDS_TO_COMPARE_ONE = 0.02
 _WITH_CONTAINERS = Patience(wrong=30.0, still=90.0)
 _PLAYED = Patience(wrong=4.0, still=30.0)
 _NAMED = 8
@@ -242,7 +244,8 @@ class OwnRepository:
         mirror = self.mirror
         runs = "containers" in self._access.capabilities
         argocd = ArgocdApi(self._access)
-        patience = _WITH_CONTAINERS if runs else _PLAYED
+        comparing = _SECONDS_TO_COMPARE_ONE * mirror.layout.manifests
+        patience = (_WITH_CONTAINERS if runs else _PLAYED).with_work(comparing)
         settling = Settling(
             self._api, argocd, self._registered.roots, self._access.argocd_namespace, patience, self._say
         )

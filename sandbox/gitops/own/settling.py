@@ -7,7 +7,6 @@ may have come: a definition, a namespace, a project.
 
 from __future__ import annotations
 
-import enum
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -20,11 +19,11 @@ from sandbox.core.errors import DeadlineError
 from sandbox.gitops.argocd_api import ArgocdApi
 from sandbox.gitops.moment import Moment
 from sandbox.gitops.own.family import family
+from sandbox.gitops.own.member import End, Member, Patience, spec_errors
 from sandbox.gitops.own.shortcomings import unexplained
 
-__all__ = ["End", "Member", "Patience", "Settling", "spec_errors"]
+__all__ = ["Settling"]
 
-_UNUSABLE = ("ComparisonError", "InvalidSpecError", "UnknownError")
 SET_REFRESH = "argocd.argoproj.io/application-set-refresh"
 _ATTEMPTS = 3
 _LASTING = 0.5
@@ -32,88 +31,7 @@ _ACTOR = "gitops-sandbox"
 
 Json = dict[str, Any]
 
-
-class End(enum.Enum):
-    """Where an Application has come to."""
-
-    HEALTHY = "healthy"
-    LIMITED = "healthy as far as the engine can show it"
-    UNRENDERED = "not rendered"
-    REFUSED = "its sync failed"
-    OUT_OF_SYNC = "out of sync after a sync that succeeded"
-    UNHEALTHY = "not healthy"
-    STUCK = "nothing changed any more"
-    LATE = "still at it when the time was over"
-
-
 _FAILED = (End.UNRENDERED, End.REFUSED, End.UNHEALTHY, End.STUCK)
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long something may look the same before it is taken for what it is, in seconds.
-
-    Attributes:
-        wrong: What looks wrong: degraded, or out of sync.
-        still: What looks under way.
-    """
-
-    wrong: float
-    still: float
-
-
-@dataclass(slots=True)
-class Member:
-    """One Application of the family.
-
-    Attributes:
-        application: As it was last seen.
-        made_by: What made it.
-        since: Operations that ended before are none of ours.
-        end: Where it has come to; None while it is under way.
-        firm: Whether that holds whatever becomes of the others.
-        seen: What it was last seen to wait for.
-        nodes: Its objects with their health, where it is synced and not healthy.
-        seconds: How long it took, since its Application was first seen.
-    """
-
-    application: Json
-    made_by: str
-    since: Moment
-    end: End | None = None
-    firm: bool = True
-    seen: str = ""
-    nodes: list[Json] = field(default_factory=list)
-    seconds: float = 0.0
-    attempts: int = 0
-    starts: int = 0
-    begun: float = field(default_factory=time.monotonic)
-    changed: float = field(default_factory=time.monotonic)
-    looked: str = ""
-    tried: float = 0.0
-    compared: str = ""
-    regarded: str = ""
-
-    @property
-    def name(self) -> str:
-        """The Application's name."""
-        return str(self.application["metadata"]["name"])
-
-    @property
-    def status(self) -> Json:
-        """Its status."""
-        return self.application.get("status") or {}
-
-    @property
-    def operation(self) -> Json:
-        """Its last operation."""
-        return self.status.get("operationState") or {}
-
-    def unchanged(self, look: str) -> float:
-        """Note how it looks, and say for how many seconds it has looked like this."""
-        if look != self.looked:
-            self.looked, self.changed = look, time.monotonic()
-        return time.monotonic() - self.changed
 
 
 @dataclass(slots=True)
@@ -245,7 +163,11 @@ class Settling:
     # One Application.
 
     def _judge(self, member: Member) -> None:
+        looks = member.looks
         end, firm = self._end(member)
+        if member.looks == looks:
+            # It looked otherwise just now: what it looks like later, it has not looked like all the time.
+            member.looked = ""
         member.firm = firm
         if end is not None and member.end is None:
             self._finish(member, end)
@@ -366,11 +288,6 @@ class Settling:
         operation: Json = {"initiatedBy": {"username": _ACTOR}, "sync": sync}
         member.starts += 1
         self._api.merge(ARGOCD_API, "Application", member.name, self._home, {"operation": operation})
-
-
-def spec_errors(status: Mapping[str, Any]) -> list[str]:
-    """Give what keeps Argo CD from comparing an Application at all."""
-    return [each["message"] for each in status.get("conditions") or () if each["type"] in _UNUSABLE]
 
 
 def _is_running(member: Member) -> bool:

@@ -9,7 +9,8 @@ from typing import Any, Self
 import pytest
 
 from sandbox.core.conditions import Deadline
-from sandbox.gitops.own.settling import End, Patience, Settling
+from sandbox.gitops.own.member import End, Patience
+from sandbox.gitops.own.settling import Settling
 
 LATER = "2999-01-01T00:00:00Z"
 EARLIER = "2000-01-01T00:00:00Z"
@@ -105,6 +106,26 @@ def test_one_that_syncs_by_itself_is_left_to_and_ends_where_its_sync_waits_in_va
     cluster = Cluster(application(automated=True, **running))
     assert settled(cluster) == {"web": End.STUCK}
     assert cluster.started() == []
+
+
+def test_a_comparison_that_is_asked_for_after_a_long_sync_has_its_time_anew() -> None:
+    """It awaits one before its sync and another after it, which is not to have waited all the while."""
+    web = application(**OUT)
+    awaiting = {"metadata": {**web["metadata"], "annotations": {"argocd.argoproj.io/refresh": "hard"}}}
+    running = application(operationState={"phase": "Running", "message": "applying"}, **OUT)
+    acts = iter([awaiting, running, running, awaiting, awaiting, application(**SYNCED)])
+    cluster = Cluster(web)
+    patience = Patience(wrong=0.05, still=0.8)
+
+    def look(_api: str, kind: str, _namespace: str) -> Sequence[Json]:
+        if kind == "Application":
+            web.update(next(acts, {}))
+        return cluster.objects[kind]
+
+    fake: Any = cluster
+    fake.list = look
+    [member] = Settling(fake, fake, ROOT, "argocd", patience, lambda _: None).settled(Deadline.after(30)).values()
+    assert member.end is End.HEALTHY
 
 
 def test_one_whose_manifests_can_not_be_made_is_looked_at_once_more_before_that_counts() -> None:
