@@ -34,7 +34,8 @@ PROGRAMS = Path(sys.executable).parent
 PICTURE = "picture"
 COLUMNS = 112
 
-_WITHOUT = ["--ignore=tests/e2e/kind", "--ignore=tests/e2e/cluster"]
+_MANY = "tests/e2e/test_many_manifests.py"
+_WITHOUT = ["--ignore=tests/e2e/kind", "--ignore=tests/e2e/cluster", f"--ignore={_MANY}"]
 _HA = "tests/e2e/kind/test_ha.py"
 _GUEST = "tests/e2e/cluster/test_guest.py"
 
@@ -55,12 +56,17 @@ CHECKS: dict[str, list[list[str]]] = {
 }
 """What `test` runs, in this order: program and arguments of each."""
 
-PARTS: dict[str, list[list[str]]] = {"ha": [["pytest", _HA]], "guest": [["pytest", _GUEST]]}
+PARTS: dict[str, list[list[str]]] = {
+    "many": [["pytest", _MANY]],
+    "ha": [["pytest", _HA]],
+    "guest": [["pytest", _GUEST]],
+}
 """What it runs when asked for by name: what takes long on a small machine, for every night."""
 
 NEEDS = {
     "integration": ("embedded", "kind"),
     "e2e": ("embedded",),
+    "many": ("embedded",),
     "kind": ("kind",),
     "ha": ("kind",),
     "cluster": ("kind", "cluster"),
@@ -79,7 +85,7 @@ NEEDS = {
 def test(_: Context, suite: str = "", select: str = "") -> None:
     """Check the project: lint, unit, integration and e2e tests, and those in real clusters, in this order.
 
-    Examples: test; test unit; test kind; test ha; test guest; test e2e --select core
+    Examples: test; test unit; test kind; test many; test ha; test guest; test e2e --select core
     """
     known = CHECKS | PARTS
     suites = [check_choice("suite", suite, known)] if suite else list(CHECKS)

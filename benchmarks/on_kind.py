@@ -14,7 +14,7 @@ from benchmarks.measures import until
 from sandbox.containers.cluster_config import cluster_config
 from sandbox.containers.docker import connect
 from sandbox.containers.host import host_needs
-from sandbox.containers.images import image_tags
+from sandbox.containers.images import ensure_images
 from sandbox.core.commands import run
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.timeline import Timeline
@@ -48,9 +48,10 @@ def bare_cluster() -> float:
         config.write_text(yaml.safe_dump(cluster_config(host_needs(docker.info()), api_port=0)))
         kubeconfig = Path(folder) / "kubeconfig"
         named: list[str | Path] = ["--name", _BARE, "--kubeconfig", kubeconfig]
+        made = ensure_images(docker)
         began = time.monotonic()
         try:
-            image: list[str | Path] = ["--image", image_tags()[0], "--config", config]
+            image: list[str | Path] = ["--image", made.node, "--config", config]
             run([kind, "create", "cluster", *named, *image, "--wait", "120s"], timeout=_SECONDS)
             return time.monotonic() - began
         finally:

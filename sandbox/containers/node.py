@@ -72,6 +72,7 @@ ExecStart=/usr/sbin/ip rule add iif cni0 to {SERVICE_SUBNET} unreachable
 [Install]
 WantedBy=multi-user.target
 """
+_SETTINGS = "10-gitops-sandbox.conf"
 # Started on a real machine for its hardware and its user sessions; kind's base image has them taken out too.
 _NOT_WANTED = (
     "lib/systemd/system/multi-user.target.wants/*",
@@ -139,7 +140,12 @@ def _set_up_systemd(root: Path) -> None:
     settings = root / "etc" / "systemd" / "system.conf.d"
     settings.mkdir(parents=True)
     # Pods that ignore SIGTERM would hold up a stop until Docker kills all, etcd included; its default is 10 s.
-    (settings / "10-gitops-sandbox.conf").write_text("[Manager]\nDefaultTimeoutStopSec=5s\n")
+    (settings / _SETTINGS).write_text("[Manager]\nDefaultTimeoutStopSec=5s\n")
+    slices = root / "etc" / "systemd" / "system" / "system.slice.d"
+    slices.mkdir(parents=True)
+    # Of 100 that pods and the kubelet have together: who starts many containers, as drift may have it, would otherwise
+    # keep the API server and Argo CD from what would end that.
+    (slices / _SETTINGS).write_text("[Slice]\nCPUWeight=20\n")
     (root / "etc" / "systemd" / "system" / _REFUSING).write_text(_REFUSING_UNIT)
     run(["chroot", root, "systemctl", "enable", *_UNITS], timeout=_SECONDS)
     run(["chroot", root, "systemctl", "mask", "systemd-binfmt.service"], timeout=_SECONDS)

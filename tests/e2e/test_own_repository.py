@@ -19,7 +19,6 @@ from tests.e2e.support import Outcome, User, git_account
 from tests.own_repositories import ADDRESS, UserRepository, application, deployment
 
 NAME = "own"
-# Argo CD takes some 20 ms of a core for each dry run and each apply: two thousand are for a calm machine, and for hand.
 MANY = 100
 FAILED, WRONG_USE, INTERRUPTED = 1, 2, 130
 STAGES = ("renders", "accepted", "synced", "proved", "healthy")
