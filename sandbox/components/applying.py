@@ -33,7 +33,7 @@ def apply_all(api: KubeApi, manifests: Iterable[Mapping[str, Any]], deadline: De
 
     Raises:
         KubeError: The API server refused one.
-        DeadlineError: A custom type did not become Established in time.
+        DeadlineError: A custom type was not served in time.
     """
     listed = list(manifests)
     definitions = [manifest for manifest in listed if manifest["kind"] == _CUSTOM]
@@ -50,7 +50,12 @@ def apply_all(api: KubeApi, manifests: Iterable[Mapping[str, Any]], deadline: De
             list(pool.map(lambda manifest: _have(api, manifest), phase))
     for definition in definitions:
         name = definition["metadata"]["name"]
-        wait_for(lambda name=name: _established(api, name), deadline, wanted=f"CRD {name} to be established")  # type: ignore[misc]
+        wait_for(
+            lambda definition=definition: _served(api, definition["spec"]),  # type: ignore[misc]
+            deadline,
+            wanted=f"CRD {name} to be in force",
+            hint=f"kubectl get crd {name} --output yaml: its conditions say what keeps it",
+        )
     for manifest in custom:
         wait_for(
             lambda manifest=manifest: _applied(api, manifest),  # type: ignore[misc]
@@ -77,10 +82,17 @@ def _have(api: KubeApi, manifest: Mapping[str, Any]) -> None:
         api.apply(manifest)
 
 
-def _established(api: KubeApi, name: str) -> Observation:
-    found = api.get("apiextensions.k8s.io/v1", _CUSTOM, name) or {}
-    conditions = {entry["type"]: entry["status"] for entry in found.get("status", {}).get("conditions") or ()}
-    return met("established") if conditions.get("Established") == "True" else pending(f"conditions: {conditions}")
+def _served(api: KubeApi, spec: Mapping[str, Any]) -> Observation:
+    """Look whether a type is served: to look at its definition, which may be large, is work for the API server."""
+    version = next(each["name"] for each in spec["versions"] if each["served"])
+    path = f"/apis/{spec['group']}/{version}"
+    try:
+        names = [each["name"] for each in api.request("GET", path)["resources"]]
+    except KubeError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        names = []
+    return met("served") if spec["names"]["plural"] in names else pending(f"{path} serves {', '.join(names) or 'none'}")
 
 
 def _applied(api: KubeApi, manifest: Mapping[str, Any]) -> Observation:

@@ -14,11 +14,11 @@ from types import MappingProxyType
 from typing import Any
 
 import bcrypt
-import yaml
 
 from sandbox.components.argocd_ha import without_passwords_in_arguments
 from sandbox.components.argocd_home import ARGOCD_API
 from sandbox.components.base import ARGOCD_NAMESPACE, Context
+from sandbox.components.kept_manifests import official
 from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Observation, met
 from sandbox.toolchain import Tool
@@ -73,7 +73,7 @@ def static_manifests(argocd: Tool, namespace: str = ARGOCD_NAMESPACE, variant: s
         variant: The manifest, among the tool's files.
     """
     manifests = []
-    for document in yaml.load_all(argocd.file(variant).read_text(), Loader=yaml.CSafeLoader):
+    for document in official(argocd.file(variant)):
         if document["kind"] in _KINDS:
             if document["kind"] not in ("CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"):
                 document["metadata"]["namespace"] = namespace

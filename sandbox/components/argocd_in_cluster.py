@@ -8,7 +8,7 @@ password is set before the first start, Argo CD makes no initial one that would 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from sandbox.components.applying import apply_all
 from sandbox.components.argocd_config import PLAIN, secret, static_manifests
@@ -24,7 +24,7 @@ from sandbox.containers.described import NAME_LABEL
 from sandbox.containers.docker import connect
 from sandbox.containers.images import ensure_images
 from sandbox.core.conditions import Deadline, Observation, State, met, pending
-from sandbox.core.files import read_json, write_file, write_json
+from sandbox.core.files import write_file
 
 __all__ = ["SERVER_NODE_PORT", "ArgocdInCluster", "ArgocdManifests", "ArgocdSettings"]
 
@@ -100,8 +100,7 @@ class ArgocdInCluster:
         namespace = context.argocd_namespace
         if api.get("v1", "Secret", "argocd-redis", namespace) is None:
             api.create(secret("argocd-redis", namespace, password, {"app.kubernetes.io/part-of": "argocd"}))
-        ahead = cast("list[dict[str, Any]]", read_json(_ahead(context))["items"])
-        apply_all(api, ahead, Deadline.after(_APPLY_SECONDS))
+        apply_all(api, self.rendered(context), Deadline.after(_APPLY_SECONDS))
 
     def edits(self, context: Context) -> list[list[str]]:
         """Say what `kustomize edit` has to change in the overlay."""
@@ -158,7 +157,7 @@ class ArgocdInCluster:
 
 
 class ArgocdManifests:
-    """What the overlay renders to, worked out while the cluster is made: two seconds of a processor's time.
+    """What the overlay renders to, worked out before it is needed where that was never done: it is kept.
 
     Args:
         workloads: Whose.
@@ -172,9 +171,8 @@ class ArgocdManifests:
         self._workloads = workloads
 
     def ensure(self, context: Context) -> None:
-        """Render them into a file."""
-        context.dir("run")
-        write_json(_ahead(context), {"items": self._workloads.rendered(context)})
+        """Render them, which keeps them."""
+        self._workloads.rendered(context)
 
     def ready(self, context: Context) -> Observation:
         """They are ready once rendered."""
@@ -186,10 +184,6 @@ class ArgocdManifests:
 
     def remove(self, context: Context) -> None:
         """They go with the folder."""
-
-
-def _ahead(context: Context) -> Path:
-    return context.folder / "run" / f"{ArgocdManifests.name}.json"
 
 
 def _variant(context: Context) -> str:

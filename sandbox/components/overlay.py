@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from sandbox.components.base import Context
+from sandbox.components.kept_manifests import kept
 from sandbox.core.commands import run
 from sandbox.core.files import writing_errors
 
@@ -35,9 +36,19 @@ def rendered(
     Raises:
         UnavailableError: Kustomize refuses it; carries its words.
     """
-    kustomize = context.tools["kustomize"].binary()
+    kustomize = context.tools["kustomize"]
+    top = _FOLDER / overlay.partition("/")[0]
+    words = [list(each) for each in edits]
+    own = {str(path.relative_to(top)): path.read_text() for path in sorted(top.rglob("*.yaml"))}
+    goes_in = ["rendered", kustomize.version, overlay, own, official.name, official.read_text(), words]
+    return kept(goes_in, lambda: _rendered(context.folder, kustomize.binary(), overlay, official, words))
+
+
+def _rendered(
+    scratch: Path, kustomize: Path, overlay: str, official: Path, edits: Iterable[Sequence[str]]
+) -> list[dict[str, Any]]:
     top = overlay.partition("/")[0]
-    with tempfile.TemporaryDirectory(dir=context.folder) as name:
+    with tempfile.TemporaryDirectory(dir=scratch) as name:
         folder = Path(name, overlay)
         with writing_errors(folder):
             # Kustomize reads no file that is outside of the overlay's own folder, and writes into that.

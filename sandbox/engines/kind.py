@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,10 +15,11 @@ from sandbox.components.argocd_in_cluster import ArgocdInCluster, ArgocdManifest
 from sandbox.components.base import Component
 from sandbox.components.ci_runner import CiRunner
 from sandbox.components.container import end_making, network_name
-from sandbox.components.kind_cluster import KindCluster, NodeRegistry, finished
+from sandbox.components.kind_cluster import KindCluster, NodeRegistry, finished, node_name
 from sandbox.components.kind_etcd import KindEtcd
 from sandbox.components.node_images import NodeImages
-from sandbox.components.node_pods import Kubelet, NodePods
+from sandbox.components.node_pods import Kubelet, NodePods, end_api_server
+from sandbox.components.node_runtime import NodeRuntime
 from sandbox.components.pki import argocd_pki
 from sandbox.components.pod_network import PodNetwork
 from sandbox.components.registry_container import ImageMirror, RegistryContainer, RegistryReader
@@ -25,7 +27,7 @@ from sandbox.containers.described import Owner
 from sandbox.containers.docker import Docker, connect
 from sandbox.containers.images import ensure_images
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
-from sandbox.core.errors import UsageError
+from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.files import read_json, write_json
 from sandbox.core.timeline import Timeline
 from sandbox.engines.engine import ARGOCD_SETTINGS, SNAPSHOTS, WHOLE_CLUSTER, Engine
@@ -149,6 +151,11 @@ class Kind(Engine):
         with connect() as docker:
             found = docker.containers(Owner(record.name, record.run_id))
             running = [each.name for each in found if each.state == "running"]
+            control_plane = node_name(record.name)
+            # A node that does not answer is stopped by Docker all the same.
+            with contextlib.suppress(UnavailableError):
+                if control_plane in running:
+                    end_api_server(NodeRuntime(docker, control_plane))
             with ThreadPoolExecutor(max(1, len(running))) as pool:
                 # The list takes the results, so that what one of them raised is raised here.
                 list(pool.map(docker.stop, running))
