@@ -196,3 +196,18 @@ def test_a_push_goes_live_while_a_whole_node_is_down_and_when_it_is_gone_for_goo
     assert NAME_LABEL in inspected(victim)[0]["Config"]["Labels"]
     live = kubectl(again, "--namespace", DEV, "get", "configmap", "without-a-node", "--output", "jsonpath={.data}")
     assert json.loads(live) == {"pushed": "yes"}, "the cluster did not keep what it held"
+
+
+def test_nodes_that_were_all_stopped_are_started_again_with_what_they_hold(
+    own: User, access: dict[str, Any], tmp_path: Path
+) -> None:
+    goes_live(access, tmp_path, "before-the-stop")
+    nodes = component(access, "kind-cluster")["nodes"]
+    own.ok("stop", "--name", HA)
+    seen = own.status(HA)
+    assert seen["state"] == "stopped"
+    again = own.ok("start", "--name", HA, seconds=300)
+    assert again["state"] == "up"
+    assert component(again, "kind-cluster")["nodes"] == nodes
+    live = kubectl(again, "--namespace", DEV, "get", "configmap", "before-the-stop", "--output", "jsonpath={.data}")
+    assert json.loads(live) == {"pushed": "yes"}

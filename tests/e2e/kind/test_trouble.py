@@ -128,13 +128,13 @@ def test_a_cluster_that_is_deleted_by_kind_itself_is_missed_and_made_anew(
     assert not kept(again, "of-the-new-one")
 
 
-def test_containers_that_were_all_stopped_are_started_again_as_they_were(user: User, standing: dict[str, Any]) -> None:
+def test_a_sandbox_that_is_stopped_is_started_again_as_it_was(user: User, standing: dict[str, Any]) -> None:
     keep(standing, "kept-over-the-stop")
     before = own_workloads(standing)
-    docker("stop", *ids(standing).values())
+    user.ok("stop", "--name", NAME)
     seen = user.status(NAME)
     assert {component(seen, name)["state"] for name in ids(standing)} == {"stopped"}
-    again = up(user)
+    again = user.ok("start", "--name", NAME, seconds=240)
     assert again["state"] == "up"
     assert ids(again) == ids(standing)
     assert kept(again, "kept-over-the-stop")
