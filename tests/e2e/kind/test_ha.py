@@ -204,8 +204,7 @@ def test_nodes_that_were_all_stopped_are_started_again_with_what_they_hold(
     goes_live(access, tmp_path, "before-the-stop")
     nodes = component(access, "kind-cluster")["nodes"]
     own.ok("stop", "--name", HA)
-    seen = own.status(HA)
-    assert seen["state"] == "stopped"
+    assert component(own.status(HA), "kind-cluster")["state"] == "stopped"
     again = own.ok("start", "--name", HA, seconds=300)
     assert again["state"] == "up"
     assert component(again, "kind-cluster")["nodes"] == nodes
