@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import yaml
 
-from sandbox.components.argocd_home import ARGOCD_API
+from sandbox.components.argocd.home import ARGOCD_API
 from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.core.conditions import Condition, Deadline, Observation, met, pending, wait_for
 from sandbox.core.processes import marked

@@ -1,1 +1,1 @@
-"""The parts that a sandbox is made of, one file each."""
+"""The parts that a sandbox is made of, one file each: here those of several engines, and a folder for those of one."""

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.components.argocd_config import GIT_SECRET, GIT_USER, WEBHOOK_SECRET
+from sandbox.components.argocd.config import GIT_SECRET, GIT_USER, WEBHOOK_SECRET
 from sandbox.components.base import Context, ProcessComponent
 from sandbox.components.probes import http_ok
 from sandbox.core.conditions import Deadline, Observation

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sandbox.components.kube import KubeApi, KubeError, Resource
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.kube.api import KubeApi, KubeError, Resource
 
 __all__ = ["Namespaces", "OwnNamespaces", "Owns", "nothing"]
 

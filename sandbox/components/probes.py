@@ -5,8 +5,8 @@ from __future__ import annotations
 import http.client
 from pathlib import Path
 
-from sandbox.components.tls import client_context
 from sandbox.core.conditions import Observation, met, pending
+from sandbox.kube.tls import client_context
 
 __all__ = ["http_ok"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.components.argocd_home import ArgocdHome, OwnHome
+from sandbox.components.argocd.home import ArgocdHome, OwnHome
 from sandbox.components.base import ARGOCD_NAMESPACE
 from sandbox.components.namespaces import Namespaces, OwnNamespaces
 from sandbox.core.errors import UnavailableError

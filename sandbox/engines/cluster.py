@@ -7,31 +7,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sandbox.components.argocd_config import ArgocdConfig
-from sandbox.components.argocd_home import ArgocdHome
-from sandbox.components.argocd_host import leave_host, ways_to_leave
-from sandbox.components.argocd_in_cluster import ArgocdManifests
-from sandbox.components.argocd_in_namespace import (
+from sandbox.components.argocd.config import ArgocdConfig
+from sandbox.components.argocd.home import ArgocdHome
+from sandbox.components.argocd.in_cluster import ArgocdManifests
+from sandbox.components.base import Component, Context
+from sandbox.components.ci_runner import CiRunner
+from sandbox.components.existing.argocd_host import leave_host, ways_to_leave
+from sandbox.components.existing.argocd_in_namespace import (
     ArgocdInNamespace,
     HomeInNamespace,
     NamespacedArgocdSettings,
     bring_types,
     types_of,
 )
-from sandbox.components.base import Component, Context
-from sandbox.components.ci_runner import CiRunner
-from sandbox.components.foothold import Foothold, own_namespace
-from sandbox.components.git_relay import DOOR_PORT, GitRelay, GitTunnel, git_inside
+from sandbox.components.existing.foothold import Foothold, own_namespace
+from sandbox.components.existing.git_relay import DOOR_PORT, GitRelay, GitTunnel, git_inside
+from sandbox.components.existing.given_namespaces import PULL_SECRET, GivenNamespaces, note, noted
+from sandbox.components.existing.leaving import leave
+from sandbox.components.existing.node_pull import NodePull
+from sandbox.components.existing.port_forward import PortForward
+from sandbox.components.existing.registry_in_cluster import PUSH_PORT, RegistryInCluster, registry_answers
+from sandbox.components.existing.rights import OWN_RULES
 from sandbox.components.git_server import GitServer
-from sandbox.components.given_namespaces import PULL_SECRET, GivenNamespaces, note, noted
-from sandbox.components.kube import KubeApi
-from sandbox.components.leaving import leave
-from sandbox.components.node_pull import NodePull
 from sandbox.components.pki import argocd_pki
-from sandbox.components.port_forward import PortForward
 from sandbox.components.probes import http_ok
-from sandbox.components.registry_in_cluster import PUSH_PORT, RegistryInCluster, registry_answers
-from sandbox.components.rights import OWN_RULES
 from sandbox.containers.described import Owner
 from sandbox.core.conditions import Deadline, Observation
 from sandbox.core.errors import SandboxError, UsageError
@@ -42,6 +41,7 @@ from sandbox.engines import kubeconfig
 from sandbox.engines.access import Access
 from sandbox.engines.engine import ARGOCD_SETTINGS, Engine, LeftBehindError
 from sandbox.engines.records import Record, Shape
+from sandbox.kube.api import KubeApi
 from sandbox.toolchain import Tool, ensure_tools
 
 __all__ = ["Cluster"]

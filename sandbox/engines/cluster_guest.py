@@ -6,20 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sandbox.components.argocd_home import ArgocdHome, HomeNames
-from sandbox.components.argocd_host import ArgocdHost, GuestHome, git_secret_name
+from sandbox.components.argocd.home import ArgocdHome, HomeNames
 from sandbox.components.base import Component, Context
-from sandbox.components.foothold import Foothold
+from sandbox.components.existing.argocd_host import ArgocdHost, GuestHome, git_secret_name
+from sandbox.components.existing.foothold import Foothold
+from sandbox.components.existing.guest_of_argocd import GuestOfArgocd
+from sandbox.components.existing.refresher import REFRESHER, Refresher
 from sandbox.components.git_server import GitServer
-from sandbox.components.guest_of_argocd import GuestOfArgocd
-from sandbox.components.kube import KubeApi
-from sandbox.components.refresher import REFRESHER, Refresher
 from sandbox.containers.described import Owner
 from sandbox.core.timeline import Timeline
 from sandbox.engines.access import Account
 from sandbox.engines.cluster import Cluster
 from sandbox.engines.engine import ARGOCD_SETTINGS
 from sandbox.engines.records import Record
+from sandbox.kube.api import KubeApi
 from sandbox.toolchain import Tool
 
 __all__ = ["ClusterGuest"]

@@ -8,13 +8,13 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from sandbox.components.argocd_home import ARGOCD_API
+from sandbox.components.argocd.home import ARGOCD_API
 from sandbox.components.base import Component, Context
-from sandbox.components.kube import KubeApi
 from sandbox.core.errors import SandboxError
 from sandbox.core.files import make_private_dir, remove_tree, write_file, write_json
 from sandbox.core.folders import state_root
 from sandbox.core.timeline import Timeline
+from sandbox.kube.api import KubeApi
 from sandbox.report.writing import written_reports
 
 __all__ = ["collect"]

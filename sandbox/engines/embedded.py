@@ -7,17 +7,19 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from sandbox.components import argocd, git_server, kwok, registry
-from sandbox.components.argocd_config import ArgocdConfig
+from sandbox.components import git_server, registry
+from sandbox.components.argocd import processes as argocd
+from sandbox.components.argocd.config import ArgocdConfig
 from sandbox.components.base import Component, Context
 from sandbox.components.ci_runner import CiRunner
-from sandbox.components.etcd import Etcd
-from sandbox.components.kube_apiserver import Bootstrap, KubeApiserver, OpenApi
-from sandbox.components.kube_controller_manager import KubeControllerManager
-from sandbox.components.kube_scheduler import KubeScheduler
+from sandbox.components.embedded import kwok
+from sandbox.components.embedded.etcd import Etcd
+from sandbox.components.embedded.kube_apiserver import Bootstrap, KubeApiserver, OpenApi
+from sandbox.components.embedded.kube_controller_manager import KubeControllerManager
+from sandbox.components.embedded.kube_scheduler import KubeScheduler
+from sandbox.components.embedded.redis import Redis
+from sandbox.components.embedded.seed import Seed, apply_static, keep_seed, seed_folder
 from sandbox.components.pki import Pki
-from sandbox.components.redis import Redis
-from sandbox.components.seed import Seed, apply_static, keep_seed, seed_folder
 from sandbox.core.conditions import Deadline
 from sandbox.core.files import make_private_dir
 from sandbox.core.folders import cache_root

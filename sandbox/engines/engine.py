@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sandbox.components import git_server, registry
-from sandbox.components.argocd_config import ADMIN_SECRET
+from sandbox.components.argocd.config import ADMIN_SECRET
 from sandbox.components.base import Component, Context, ProcessComponent, Stateful
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UnavailableError, UsageError

@@ -9,20 +9,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from sandbox.components import git_server
-from sandbox.components.argocd_config import ArgocdConfig
-from sandbox.components.argocd_ha import HA_NODES
-from sandbox.components.argocd_in_cluster import ArgocdInCluster, ArgocdManifests, ArgocdSettings
+from sandbox.components.argocd.config import ArgocdConfig
+from sandbox.components.argocd.ha import HA_NODES
+from sandbox.components.argocd.in_cluster import ArgocdInCluster, ArgocdManifests, ArgocdSettings
 from sandbox.components.base import Component
 from sandbox.components.ci_runner import CiRunner
-from sandbox.components.container import end_making, network_name
-from sandbox.components.kind_cluster import KindCluster, NodeRegistry, finished, node_name
-from sandbox.components.kind_etcd import KindEtcd
-from sandbox.components.node_images import NodeImages
-from sandbox.components.node_pods import Kubelet, NodePods, end_api_server
-from sandbox.components.node_runtime import NodeRuntime
+from sandbox.components.kind.cluster import KindCluster, NodeRegistry, finished, node_name
+from sandbox.components.kind.container import end_making, network_name
+from sandbox.components.kind.etcd import KindEtcd
+from sandbox.components.kind.node_images import NodeImages
+from sandbox.components.kind.node_pods import Kubelet, NodePods, end_api_server
+from sandbox.components.kind.node_runtime import NodeRuntime
+from sandbox.components.kind.pod_network import PodNetwork
+from sandbox.components.kind.registry import ImageMirror, RegistryContainer, RegistryReader
 from sandbox.components.pki import argocd_pki
-from sandbox.components.pod_network import PodNetwork
-from sandbox.components.registry_container import ImageMirror, RegistryContainer, RegistryReader
 from sandbox.containers.described import Owner
 from sandbox.containers.docker import Docker, connect
 from sandbox.containers.images import ensure_images

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sandbox.components.argocd_ha import HA_NODES
+from sandbox.components.argocd.ha import HA_NODES
 from sandbox.core.errors import UsageError
 from sandbox.core.names import check_choice
 from sandbox.engines.cluster import Cluster

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from sandbox.components.argocd_home import HomeNames
+from sandbox.components.argocd.home import HomeNames
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UsageError
 from sandbox.core.files import make_private_dir, remove_tree

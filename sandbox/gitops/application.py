@@ -11,9 +11,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox.components.argocd_home import ARGOCD_API, ASK_REFRESH, awaits_refresh
-from sandbox.components.kube import KubeApi
-from sandbox.components.rollout import rollout_waits_for
+from sandbox.components.argocd.home import ARGOCD_API, ASK_REFRESH, awaits_refresh
 from sandbox.core.conditions import Observation, failed, met, pending
 from sandbox.gitops.cluster import TRACKING, Change
 from sandbox.gitops.manifests import Key, difference, key_of, with_namespace
@@ -21,6 +19,8 @@ from sandbox.gitops.moment import Moment
 from sandbox.gitops.predicates import Predicate
 from sandbox.gitops.repositories import EnvironmentRepo
 from sandbox.gitops.telling import last_action
+from sandbox.kube.api import KubeApi
+from sandbox.kube.rollout import rollout_waits_for
 
 __all__ = ["Application"]
 

@@ -20,14 +20,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.components.argocd_home import ARGOCD_API
-from sandbox.components.kube import KubeApi
+from sandbox.components.argocd.home import ARGOCD_API
 from sandbox.components.namespaces import nothing
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.engines.access import Access
 from sandbox.gitops.cluster import TRACKING
 from sandbox.gitops.registry import RegistryView
 from sandbox.gitops.tenant import ENVIRONMENTS, Tenant, Tenants
+from sandbox.kube.api import KubeApi
 from sandbox.servers.ci_runs import RunStore
 from sandbox.servers.repositories import delete_repository, list_repositories
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.components.kube import KubeApi
 from sandbox.core.errors import UnavailableError
 from sandbox.gitops.telling import acting
+from sandbox.kube.api import KubeApi
 
 __all__ = ["TRACKING", "Change", "Cluster"]
 

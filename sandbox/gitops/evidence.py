@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sandbox.components.kube import Resource
 from sandbox.core.errors import SandboxError
 from sandbox.core.timeline import Event, Timeline
 from sandbox.gitops.looking import Logs, Look, pod_logs
 from sandbox.gitops.story import Sabotage, Story, StoryResult
 from sandbox.gitops.world import World
+from sandbox.kube.api import Resource
 from sandbox.report import sources
 from sandbox.report.causality import Draft, linked
 from sandbox.report.findings import (

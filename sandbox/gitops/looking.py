@@ -9,13 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from sandbox.components.kube import KubeApi
 from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.timeline import Event
 from sandbox.gitops.application import Application
 from sandbox.gitops.cluster import TRACKING
 from sandbox.gitops.manifests import difference, key_of
 from sandbox.gitops.world import World
+from sandbox.kube.api import KubeApi
 from sandbox.report import blocking, sources
 from sandbox.report.differing import leaf_differences
 from sandbox.report.findings import Blocker, ClusterEvent, Difference, Failure, LogExcerpt

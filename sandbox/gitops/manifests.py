@@ -16,9 +16,9 @@ from typing import Any
 
 import yaml
 
-from sandbox.components.kube import quantity
 from sandbox.core.commands import run
 from sandbox.core.errors import UnavailableError
+from sandbox.kube.api import quantity
 
 __all__ = ["Key", "difference", "key_of", "render", "with_namespace"]
 

@@ -13,12 +13,12 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox.components.argocd_home import ASK_REFRESH, awaits_refresh
-from sandbox.components.kube import KubeApi
+from sandbox.components.argocd.home import ASK_REFRESH, awaits_refresh
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import SandboxError
 from sandbox.core.files import new_password
 from sandbox.gitops.world import World
+from sandbox.kube.api import KubeApi
 from sandbox.servers.repositories import create_repository, delete_repository
 
 __all__ = [

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from sandbox.components.argocd_home import HomeNames
+from sandbox.components.argocd.home import HomeNames
 from sandbox.core.files import make_private_dir, write_new_file
 from sandbox.gitops.moment import Moment
 

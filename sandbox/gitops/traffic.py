@@ -11,11 +11,11 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.errors import SandboxError
 from sandbox.gitops.predicates import Predicate
 from sandbox.gitops.telling import evidence
+from sandbox.kube.api import KubeApi
 
 __all__ = ["Service", "Traffic"]
 

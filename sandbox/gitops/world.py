@@ -7,7 +7,6 @@ import threading
 from dataclasses import replace
 from typing import Any, Self
 
-from sandbox.components.kube import Heard, KubeApi, Resource, Watch
 from sandbox.core.conditions import Deadline, wait_for
 from sandbox.core.errors import DeadlineError
 from sandbox.core.names import check_choice
@@ -23,6 +22,7 @@ from sandbox.gitops.repositories import EnvironmentRepo, SourceRepo
 from sandbox.gitops.telling import WITHIN, acting
 from sandbox.gitops.tenant import APPLICATION, ENVIRONMENTS, Tenant, Tenants
 from sandbox.gitops.traffic import Service, Traffic
+from sandbox.kube.api import Heard, KubeApi, Resource, Watch
 
 __all__ = ["World"]
 

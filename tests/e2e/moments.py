@@ -9,11 +9,11 @@ from typing import Any
 
 import yaml
 
-from sandbox.components.kube import KubeApi
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.engines.access import Access
 from sandbox.gitops.registry import RegistryView
+from sandbox.kube.api import KubeApi
 from sandbox.servers.repositories import isolated_git, list_repositories
 
 __all__ = ["differences", "everything", "settled"]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
 from sandbox.core.supervision import SupervisorClient
+from sandbox.kube.api import KubeApi
 from tests.e2e.support import User
 
 NAME = "broken-off"

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from sandbox.components.base import ProcessComponent
-from sandbox.components.kube import KubeApi
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.processes import Process
 from sandbox.core.supervision import SupervisorClient
 from sandbox.engines.embedded import Embedded
+from sandbox.kube.api import KubeApi
 from sandbox.servers.repositories import create_repository
 from tests.e2e.support import User, crane_account, git_account, tool
 

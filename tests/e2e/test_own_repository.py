@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.components.kube import KubeApi
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
+from sandbox.kube.api import KubeApi
 from tests.e2e.support import Outcome, User, git_account
 from tests.own_repositories import ADDRESS, UserRepository, application, deployment
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.components.kube import KubeApi
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
+from sandbox.kube.api import KubeApi
 from tests.e2e.plugin import Project, installed, properties, verdicts
 from tests.e2e.support import Outcome, User
 

@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.components.kube import KubeApi
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.timeline import Timeline
@@ -22,6 +21,7 @@ from sandbox.engines.access import Access
 from sandbox.gitops.story import tell
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
+from sandbox.kube.api import KubeApi
 from sandbox.servers.ci_runs import RunStore
 from scenarios import catalogue
 from tests.e2e.moments import differences, everything, settled

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from sandbox.components.base import ARGOCD_NAMESPACE
-from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.timeline import Timeline
 from sandbox.engines import sandboxes
 from sandbox.gitops.git import Credential, WorkingCopy
+from sandbox.kube.api import KubeApi
 from sandbox.servers.repositories import create_repository
 from tests.e2e.support import User
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sandbox.components.kube import KubeApi
 from sandbox.gitops.argocd_api import ArgocdApi, ArgocdError
 from sandbox.gitops.own.explaining import Explanation, cleaned, explained
 from sandbox.gitops.own.findings import ApplicationVerdict, Level, Stage
@@ -14,6 +13,7 @@ from sandbox.gitops.own.planning import destination_of, sources_of
 from sandbox.gitops.own.proving import differences, placed
 from sandbox.gitops.own.references import lacking, pod_specs, unpinned_images
 from sandbox.gitops.own.shortcomings import shortcoming, unexplained
+from sandbox.kube.api import KubeApi
 from sandbox.report import blocking
 
 __all__ = ["Judge"]

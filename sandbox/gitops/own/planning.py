@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.components.argocd_home import ARGOCD_API
+from sandbox.components.argocd.home import ARGOCD_API
 from sandbox.gitops.own.addresses import place_of
 from sandbox.gitops.own.findings import Finding, Level
 from sandbox.gitops.own.layout import Declared, Layout, is_below

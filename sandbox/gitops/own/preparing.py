@@ -9,10 +9,10 @@ from typing import Any
 import requests
 import yaml
 
-from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.gitops.manifests import render
+from sandbox.kube.api import KubeApi
 
 __all__ = ["CRD", "applied", "loaded"]
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
-from sandbox.components.kube import KubeApi, KubeError
 from sandbox.gitops.manifests import Key, difference, key_of, with_namespace
+from sandbox.kube.api import KubeApi, KubeError
 
 __all__ = ["Difference", "differences", "is_hook", "placed"]
 

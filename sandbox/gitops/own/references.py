@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sandbox.components.kube import KubeApi
 from sandbox.gitops.own.findings import Level
+from sandbox.kube.api import KubeApi
 
 __all__ = ["Lack", "lacking", "pod_specs", "unpinned_images"]
 

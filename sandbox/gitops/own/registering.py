@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.components.argocd_home import ARGOCD_API
-from sandbox.components.kube import KubeApi, KubeError
+from sandbox.components.argocd.home import ARGOCD_API
 from sandbox.core.files import make_private_dir, read_json, write_json
 from sandbox.gitops.own.findings import Finding, Level
 from sandbox.gitops.own.layout import Declared
 from sandbox.gitops.own.planning import Plan, deployed_spec, destination_of
+from sandbox.kube.api import KubeApi, KubeError
 
 __all__ = ["Registered", "register"]
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sandbox.components.argocd_home import ARGOCD_API
-from sandbox.components.kube import KubeApi
+from sandbox.components.argocd.home import ARGOCD_API
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UsageError
 from sandbox.engines.access import Access
@@ -33,6 +32,7 @@ from sandbox.gitops.own.planning import Plan, deployed_spec, destination_of, pla
 from sandbox.gitops.own.preparing import CRD, applied, loaded
 from sandbox.gitops.own.registering import Registered, register
 from sandbox.gitops.own.settling import Settling
+from sandbox.kube.api import KubeApi
 
 __all__ = ["Checked", "OwnRepository", "Wishes"]
 

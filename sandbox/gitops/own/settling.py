@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.components.argocd_home import ARGOCD_API, REFRESH, awaits_refresh
-from sandbox.components.kube import KubeApi
+from sandbox.components.argocd.home import ARGOCD_API, REFRESH, awaits_refresh
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import DeadlineError
 from sandbox.gitops.argocd_api import ArgocdApi
@@ -21,6 +20,7 @@ from sandbox.gitops.moment import Moment
 from sandbox.gitops.own.family import family
 from sandbox.gitops.own.member import End, Member, Patience, spec_errors
 from sandbox.gitops.own.shortcomings import unexplained
+from sandbox.kube.api import KubeApi
 
 __all__ = ["Settling"]
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sandbox.components.kind_cluster import finished
+from sandbox.components.kind.cluster import finished
 from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
 from tests.e2e.kind.machine import COLD_SECONDS, held, node
 from tests.e2e.support import Outcome, User

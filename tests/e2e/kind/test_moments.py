@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from sandbox.components.kube import KubeApi
-from sandbox.components.rollout import rollout_waits_for
 from sandbox.core.commands import CommandError
 from sandbox.core.conditions import Deadline, Observation, State, met, pending, wait_for
 from sandbox.engines import rewinding, sandboxes
@@ -20,6 +18,8 @@ from sandbox.engines.access import Access
 from sandbox.gitops.predicates import Predicate
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
+from sandbox.kube.api import KubeApi
+from sandbox.kube.rollout import rollout_waits_for
 from tests.e2e.kind.machine import COLD_SECONDS, NAME, executed, node
 from tests.e2e.moments import differences, everything
 from tests.e2e.support import User

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.components.rollout import rollout_waits_for
 from sandbox.core.commands import CommandError
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.kube.rollout import rollout_waits_for
 from tests.e2e.kind.machine import COLD_SECONDS, NAME, docker, executed, inspected, kubectl, node, told_of
 from tests.e2e.support import User
 

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from sandbox.components.base import Context
-from sandbox.components.kube import KubeApi
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.engines.access import Access
@@ -20,6 +19,7 @@ from sandbox.engines.records import Record
 from sandbox.gitops.clearing import clear_tenant
 from sandbox.gitops.registry import RegistryView
 from sandbox.gitops.tenant import Tenant, Tenants
+from sandbox.kube.api import KubeApi
 from sandbox.servers.ci_runs import RunStore
 from sandbox.servers.repositories import create_repository, list_repositories
 from tests.e2e.support import crane_account

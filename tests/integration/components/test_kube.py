@@ -14,11 +14,11 @@ import pytest
 import yaml
 
 from sandbox.components.base import Context
-from sandbox.components.kube import KubeApi, KubeError
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import UnavailableError
 from sandbox.gitops.cluster import Cluster
 from sandbox.gitops.manifests import difference
+from sandbox.kube.api import KubeApi, KubeError
 from tests.integration.components.conftest import Bring
 
 IMAGE = "registry.invalid/greeter:1"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sandbox.components.argocd_config import static_manifests
-from sandbox.components.argocd_ha import HA
+from sandbox.components.argocd.config import static_manifests
+from sandbox.components.argocd.ha import HA
 from sandbox.components.base import Context
-from sandbox.components.kwok import Kwok
+from sandbox.components.embedded.kwok import Kwok
 from sandbox.components.overlay import rendered
 from sandbox.components.pki import ARGOCD_ACCOUNTS, Pki
 from sandbox.containers.node import POD_SUBNET
@@ -61,7 +61,7 @@ def test_argo_cds_own_rules_bind_the_very_accounts_that_the_certificates_name(co
 
 def test_the_kubeconfigs_are_read_by_the_real_client(context: Context) -> None:
     # The client itself checks that certificate and key fit together.
-    from sandbox.components.kube import KubeApi  # noqa: PLC0415  # as late as the product does
+    from sandbox.kube.api import KubeApi  # noqa: PLC0415  # as late as the product does
 
     Pki().ensure(context)
     for path in (context.folder / "kubeconfig", *context.pki("").glob("*.kubeconfig")):

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import requests
 
-from sandbox.components.argocd_in_namespace import bring_types
 from sandbox.components.base import Context
-from sandbox.components.kube import KubeApi
+from sandbox.components.existing.argocd_in_namespace import bring_types
+from sandbox.kube.api import KubeApi
 from sandbox.servers.signatures import SIGNATURE_HEADER, sign
 from tests.integration.components.conftest import Bring
 from tests.integration.servers.support import free_port, running

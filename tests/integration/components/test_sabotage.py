@@ -10,13 +10,13 @@ from typing import Any, cast
 
 import pytest
 
-from sandbox.components.argocd_home import OwnHome
+from sandbox.components.argocd.home import OwnHome
 from sandbox.components.base import Context
-from sandbox.components.kube import KubeApi
 from sandbox.engines.embedded import Embedded
 from sandbox.gitops.sabotage import add_big_node, wrong_git_password, wrong_webhook_secret
 from sandbox.gitops.tenant import Tenant
 from sandbox.gitops.world import World
+from sandbox.kube.api import KubeApi
 from tests.integration.components.conftest import Bring
 
 

@@ -11,9 +11,8 @@ from typing import Any, cast
 
 import pytest
 
-from sandbox.components.argocd_home import ARGOCD_API
+from sandbox.components.argocd.home import ARGOCD_API
 from sandbox.components.base import ARGOCD_NAMESPACE, Context
-from sandbox.components.kube import KubeApi
 from sandbox.core.conditions import Observation, State
 from sandbox.core.timeline import Timeline
 from sandbox.engines.embedded import Embedded
@@ -21,6 +20,7 @@ from sandbox.gitops.application import Application
 from sandbox.gitops.cluster import TRACKING, Cluster
 from sandbox.gitops.moment import Moment
 from sandbox.gitops.repositories import EnvironmentRepo
+from sandbox.kube.api import KubeApi
 from sandbox.toolchain import ensure_tools
 from tests.integration.components.conftest import Bring
 

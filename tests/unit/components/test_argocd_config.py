@@ -4,7 +4,7 @@ from typing import Any
 
 import yaml
 
-from sandbox.components.argocd_config import static_manifests
+from sandbox.components.argocd.config import static_manifests
 from sandbox.components.base import Context
 
 KEPT = (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.components.argocd_ha import without_passwords_in_arguments
+from sandbox.components.argocd.ha import without_passwords_in_arguments
 from sandbox.core.errors import UsageError
 
 SCRIPT = """\

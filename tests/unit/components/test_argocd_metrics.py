@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from sandbox.components.argocd import work_left
+from sandbox.components.argocd.processes import work_left
 from sandbox.core.conditions import met, pending
 
 METRICS = """\

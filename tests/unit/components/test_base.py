@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from sandbox.components.base import Context
-from sandbox.components.redis import Redis
+from sandbox.components.embedded.redis import Redis
 from sandbox.core.processes import RUN_ID_VARIABLE
 
 

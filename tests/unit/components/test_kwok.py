@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from sandbox.components.base import Context
-from sandbox.components.kwok import Kwok
+from sandbox.components.embedded.kwok import Kwok
 
 FOLDERS = ("node/fast", "node/heartbeat-with-lease", "pod/fast", "volume/fast")
 CEL = "self.spec.storageClassName == 'kwok-volume' && self.x == 'other'"

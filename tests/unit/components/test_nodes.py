@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sandbox.components.kind_cluster import node_names
-from sandbox.components.node_images import too_much
-from sandbox.components.node_pods import not_running, untold
+from sandbox.components.kind.cluster import node_names
+from sandbox.components.kind.node_images import too_much
+from sandbox.components.kind.node_pods import not_running, untold
 
 
 def pod(*containers: str, **metadata: str) -> dict[str, Any]:

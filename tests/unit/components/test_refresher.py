@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.components.refresh_program import follows
+from sandbox.components.existing.refresh_program import follows
 
 URL = "http://git.box.svc:3000/core/environment.git"
 OTHER = "http://git.box.svc:3000/core/environment-2.git"

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from sandbox.components.argocd_home import HomeNames
-from sandbox.components.rights import (
+from sandbox.components.argocd.home import HomeNames
+from sandbox.components.existing.rights import (
     APPLICATION_KINDS,
     APPLICATION_RULES,
     OWN_KINDS,

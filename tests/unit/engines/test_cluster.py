@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from sandbox.cli.own_repository import demand_whole_cluster
-from sandbox.components.guest_of_argocd import GuestOfArgocd
+from sandbox.components.existing.guest_of_argocd import GuestOfArgocd
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.timeline import Timeline
 from sandbox.engines import kubeconfig

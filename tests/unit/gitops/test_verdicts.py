@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.components.rollout import rollout_waits_for
 from sandbox.gitops.application import _is_ready, _troubles
 from sandbox.gitops.moment import Moment
+from sandbox.kube.rollout import rollout_waits_for
 
 
 def deployment(generation: int = 2, **status: int) -> dict[str, Any]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sandbox.components.argocd_in_namespace import bring_types
 from sandbox.components.base import Context
-from sandbox.components.foothold import Foothold
-from sandbox.components.kube import KubeApi
+from sandbox.components.existing.argocd_in_namespace import bring_types
+from sandbox.components.existing.foothold import Foothold
 from sandbox.containers.described import Owner
+from sandbox.kube.api import KubeApi
 from tests.integration.components.conftest import Bring
 
 PARTS = ("etcd", "kube-controller-manager")

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from sandbox.components.argocd_home import HomeNames
-from sandbox.components.argocd_host import ArgocdHost, GuestHome, git_secret_name, leave_host, role_name
-from sandbox.components.foothold import Foothold, own_namespace
-from sandbox.components.kube import KubeApi, KubeError
-from sandbox.components.rights import OWN_RULES, Rule, missing
+from sandbox.components.argocd.home import HomeNames
+from sandbox.components.existing.argocd_host import ArgocdHost, GuestHome, git_secret_name, leave_host, role_name
+from sandbox.components.existing.foothold import Foothold, own_namespace
+from sandbox.components.existing.rights import OWN_RULES, Rule, missing
 from sandbox.containers.described import Owner
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UnavailableError
 from sandbox.engines.cluster_guest import ClusterGuest
+from sandbox.kube.api import KubeApi, KubeError
 
 API = "argoproj.io/v1alpha1"
 RBAC = "rbac.authorization.k8s.io/v1"

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox.components.applying import apply_all
-from sandbox.components.argocd_config import static_manifests
+from sandbox.components.argocd.config import static_manifests
 from sandbox.components.base import Context
-from sandbox.components.foothold import ACCOUNT, NATIVE, PREPARED_LABEL, Foothold, own_namespace
-from sandbox.components.kube import KubeApi, KubeError
-from sandbox.components.leaving import leave
-from sandbox.components.rights import OWN_RULES, TENANT_RULES, Rule, missing, role, role_binding
+from sandbox.components.existing.foothold import ACCOUNT, NATIVE, PREPARED_LABEL, Foothold, own_namespace
+from sandbox.components.existing.leaving import leave
+from sandbox.components.existing.rights import OWN_RULES, TENANT_RULES, Rule, missing, role, role_binding
 from sandbox.containers.described import Owner
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UnavailableError
+from sandbox.kube.api import KubeApi, KubeError
+from sandbox.kube.applying import apply_all
 
 TENANT = "app-dev"
 

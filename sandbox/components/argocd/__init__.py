@@ -1,0 +1,1 @@
+"""Argo CD: as processes, as pods, and what is alike for both."""

@@ -1,0 +1,1 @@
+"""What only a sandbox in somebody's cluster is made of, and by whose leave it is there."""

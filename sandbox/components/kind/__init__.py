@@ -1,0 +1,1 @@
+"""What only the kind engine is made of: nodes and registries in containers."""
