@@ -59,12 +59,15 @@ class DaemonInfo:
         cgroup_version: 1 or 2.
         rootless: Whether it runs in a user namespace, as an ordinary user.
         root: The folder that it keeps images and volumes in.
+        limits: Whether it may limit the memory, the processors and the processes of a container, which a rootless one
+            may only where systemd has let it (``Delegate=``).
     """
 
     version: str
     cgroup_version: int
     rootless: bool
     root: str
+    limits: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,7 @@ class Docker:
             cgroup_version=int(said.get("CgroupVersion") or 1),
             rootless=any("name=rootless" in option for option in said.get("SecurityOptions") or ()),
             root=said.get("DockerRootDir", ""),
+            limits=all(said.get(name) for name in ("MemoryLimit", "CPUShares", "PidsLimit")),
         )
 
     def containers(self, owner: Owner) -> list[Container]:

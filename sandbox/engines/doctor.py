@@ -240,8 +240,14 @@ def _docker(host: Host) -> Seen:
     if isinstance(host.daemon, SandboxError):
         return _of_error(host.daemon)
     info = host.daemon.info
-    how = "rootless, " if info.rootless else ""
-    return Seen(Status.OK, f"{info.version}, {how}cgroup v{info.cgroup_version}")
+    seen = f"{info.version}, {'rootless, ' if info.rootless else ''}cgroup v{info.cgroup_version}"
+    # kind refuses both (kind, "Rootless").
+    if info.rootless and info.cgroup_version == 1:
+        return Seen(Status.WRONG, f"{seen}, with which no node can be rootless", "use cgroup v2, or Docker as root")
+    if info.rootless and not info.limits:
+        mend = "let systemd delegate to users: [Service] Delegate=cpu cpuset io memory pids for user@.service"
+        return Seen(Status.WRONG, f"{seen}, which may not limit containers", f"{mend}; then log in anew")
+    return Seen(Status.OK, seen)
 
 
 def _containers(host: Host) -> Seen:

@@ -84,6 +84,24 @@ def test_what_every_engine_needs_stops_them_all(host: Host, changes: dict[str, o
     assert verdicts(examine(lacking)) == {"embedded": False, "kind": False, "cluster": False}
 
 
+@pytest.mark.parametrize(
+    ("daemon", "status", "named"),
+    [
+        (replace(ORDINARY, rootless=True), Status.OK, "rootless"),
+        (replace(ORDINARY, rootless=True, cgroup_version=1), Status.WRONG, "cgroup v1"),
+        (replace(ORDINARY, rootless=True, limits=False), Status.WRONG, "may not limit"),
+    ],
+    ids=["cgroup v2", "cgroup v1", "nothing delegated"],
+)
+def test_a_rootless_daemon_will_do_where_kind_takes_it(
+    host: Host, daemon: DaemonInfo, status: Status, named: str
+) -> None:
+    found = seen(replace(host, daemon=Daemon(daemon)), "Docker")
+    assert found.status is status
+    assert named in found.seen
+    assert bool(found.next) == (status is Status.WRONG)
+
+
 @pytest.mark.parametrize(("instances", "status"), [("512", Status.OK), ("128", Status.WARNING), ("16", Status.WRONG)])
 def test_few_inotify_instances_are_told_with_the_command_that_gives_more(
     host: Host, proc: Path, instances: str, status: Status
