@@ -58,7 +58,7 @@ def url(cluster: Context, tmp_path: Path) -> Iterator[str]:
         "refresh_program",
         settings(port, cluster.folder / "kubeconfig", tmp_path),
         tmp_path,
-        package="sandbox.components",
+        package="sandbox.components.existing",
     ):
         yield f"http://127.0.0.1:{port}/api/webhook"
 
@@ -105,5 +105,5 @@ def test_the_git_server_is_asked_to_send_again_what_could_not_be_told(cluster: C
     away = tmp_path / "away"
     away.write_text((cluster.folder / "kubeconfig").read_text().replace(address, "127.0.0.1:9"))
     port = free_port()
-    with running("refresh_program", settings(port, away, tmp_path), tmp_path, package="sandbox.components"):
+    with running("refresh_program", settings(port, away, tmp_path), tmp_path, package="sandbox.components.existing"):
         assert send(f"http://127.0.0.1:{port}/api/webhook", EVENT) == 502
