@@ -46,7 +46,7 @@ CHECKS: dict[str, list[list[str]]] = {
         ["mypy"],
         ["lint-imports"],
     ],
-    "unit": [["pytest", "tests/unit"]],
+    "unit": [["pytest", "tests/unit", "-n", "2"]],
     "integration": [["pytest", "tests/integration", "-n", "2", "--dist", "loadfile"]],
     # Each file has sandboxes of its own, which wait more than they work.
     "e2e": [["pytest", "tests/e2e", *_WITHOUT, "-n", "2", "--dist", "loadfile", "--durations", "30"]],

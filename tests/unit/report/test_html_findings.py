@@ -34,11 +34,13 @@ def test_every_field_that_differs_is_named_with_both_values() -> None:
 
 
 _JSON = st.recursive(
-    st.none() | st.integers() | st.text(), lambda part: st.lists(part) | st.dictionaries(st.text(), part)
+    st.none() | st.integers() | st.text(max_size=3),
+    lambda part: st.lists(part, max_size=4) | st.dictionaries(st.text(max_size=3), part, max_size=4),
+    max_leaves=20,
 )
 
 
-@given(st.dictionaries(st.text(), _JSON))
+@given(st.dictionaries(st.text(max_size=3), _JSON, max_size=4))
 def test_an_object_does_not_differ_from_itself(said: dict[str, Any]) -> None:
     assert list(leaf_differences(said, said, strict)) == []
 

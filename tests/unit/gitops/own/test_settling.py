@@ -14,9 +14,18 @@ from sandbox.gitops.own.settling import Settling
 
 LATER = "2999-01-01T00:00:00Z"
 EARLIER = "2000-01-01T00:00:00Z"
+LOOK = 0.02
 ROOT = {("Application", "web"): "web.yaml"}
 
 Json = dict[str, Any]
+
+
+class Often(threading.Event):
+    """Says so often that something has changed that no look waits long for the next."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait a moment."""
+        return super().wait(min(timeout or LOOK, LOOK))
 
 
 class Cluster:
@@ -29,7 +38,7 @@ class Cluster:
         self.objects = {"Application": list(applications), "ApplicationSet": list(sets)}
         self.patches: list[tuple[str, Json]] = []
         self.then: dict[str, Json] = {}
-        self.changed = threading.Event()
+        self.changed = Often()
 
     def list(self, _api: str, kind: str, _namespace: str) -> Sequence[Json]:
         """Give what there is."""
@@ -113,9 +122,9 @@ def test_a_comparison_that_is_asked_for_after_a_long_sync_has_its_time_anew() ->
     web = application(**OUT)
     awaiting = {"metadata": {**web["metadata"], "annotations": {"argocd.argoproj.io/refresh": "hard"}}}
     running = application(operationState={"phase": "Running", "message": "applying"}, **OUT)
-    acts = iter([awaiting, running, running, awaiting, awaiting, application(**SYNCED)])
+    acts = iter([*[awaiting] * 2, *[running] * 30, *[awaiting] * 5, *[application(**SYNCED)] * 1000])
     cluster = Cluster(web)
-    patience = Patience(wrong=0.05, still=0.8)
+    patience = Patience(wrong=0.05, still=LOOK * 20)
 
     def look(_api: str, kind: str, _namespace: str) -> Sequence[Json]:
         if kind == "Application":
