@@ -7,8 +7,14 @@ import os
 import signal
 import subprocess
 
-from sandbox.core.conditions import Deadline
+from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
 from sandbox.core.processes import RUN_ID_VARIABLE, Process, end_marked, marked
+
+
+def _found(run_id: str, pid: int) -> Observation:
+    # In the middle of execve(2) a process has no environment yet, and its parent goes on meanwhile.
+    found = [process.pid for process in marked(run_id)]
+    return met() if found == [pid] else pending(f"{found}") if not found else failed(f"{found}, and not {pid} alone")
 
 
 def test_only_what_carries_the_mark_is_ended(run_id: str) -> None:
@@ -18,7 +24,9 @@ def test_only_what_carries_the_mark_is_ended(run_id: str) -> None:
     named = subprocess.Popen(["sh", "-c", "read x", f"{RUN_ID_VARIABLE}={run_id}"], stdin=subprocess.PIPE)
     mine = subprocess.Popen(["sleep", "600"], env={**environment, RUN_ID_VARIABLE: run_id})
     try:
-        assert [process.pid for process in marked(run_id)] == [mine.pid]
+        wait_for(
+            lambda: _found(run_id, mine.pid), Deadline.after(5), wanted="the marked process, and no other, to be found"
+        )
         assert end_marked(run_id, Deadline.after(5)) == 1
         assert mine.wait(5) == -signal.SIGKILL
         assert [process.poll() for process in (unmarked, other, named)] == [None] * 3
