@@ -103,6 +103,8 @@ class Snapshots:
     def keep_clean(self) -> None:
         """Keep the clean state, in the place of an earlier one: of what starts empty, nothing has to be kept.
 
+        Nor of its tenants: of stories that were told in a cluster that is gone, a reset is to leave nothing.
+
         Raises:
             UnavailableError: The disk is full, or a component does not answer.
         """
@@ -126,7 +128,7 @@ class Snapshots:
             for part in self._components:
                 if isinstance(part, Settling):
                     part.settle(self._context)
-            self._keep(name, self._holding)
+            self._keep(name, self._holding, (_TENANTS,))
         return Kept(name, str(self._record(self._folder / name)["made"]))
 
     def remove(self, name: str) -> None:
@@ -188,7 +190,7 @@ class Snapshots:
 
     # Keeping.
 
-    def _keep(self, name: str, parts: Sequence[Holding]) -> None:
+    def _keep(self, name: str, parts: Sequence[Holding], folders: Sequence[str] = ()) -> None:
         make_private_dir(self._folder)
         for path in self._folder.glob(".*.*"):
             # One that was killed while it was made.
@@ -197,7 +199,8 @@ class Snapshots:
             draft = Path(tempfile.mkdtemp(dir=self._folder, prefix=f".{name}."))
         try:
             self._each(parts, lambda part: part.save(self._context, make_private_dir(draft / part.name)))
-            keep_tree(self._context.folder / _TENANTS, draft / _TENANTS)
+            for each in folders:
+                keep_tree(self._context.folder / each, draft / each)
             record = {
                 "format": _FORMAT,
                 "versions": version_set(),

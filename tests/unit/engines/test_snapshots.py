@@ -375,3 +375,27 @@ def test_the_clean_state_of_another_cluster_is_kept_anew(tmp_path: Path) -> None
     cluster.holds = "later"
     found.clean()
     assert cluster.holds == "cluster 2 as it had just come up"
+
+
+def test_a_reset_forgets_the_tenants_of_a_cluster_that_is_gone(tmp_path: Path) -> None:
+    cluster = Cluster()
+    found = with_parts(tmp_path, cluster)
+    found.keep_clean()
+    tenant = tmp_path / "tenants" / "local"
+    tenant.parent.mkdir()
+    tenant.write_text("2026-01-01T00:00:00Z")
+    cluster.is_number += 1
+    found.keep_clean()
+    found.clean()
+    assert not tenant.exists()
+
+
+def test_a_snapshot_brings_its_tenants_back(tmp_path: Path) -> None:
+    found = with_parts(tmp_path, Cluster())
+    tenant = tmp_path / "tenants" / "local"
+    tenant.parent.mkdir()
+    tenant.write_text("2026-01-01T00:00:00Z")
+    found.keep("with-it")
+    tenant.unlink()
+    found.go_back("with-it")
+    assert tenant.read_text() == "2026-01-01T00:00:00Z"
