@@ -14,7 +14,7 @@ from typing import Any
 from sandbox.components.base import Context
 from sandbox.components.existing.argocd_in_namespace import argocd_image
 from sandbox.containers.described import Owner
-from sandbox.core.commands import run
+from sandbox.core.commands import CommandError, run
 from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
 from sandbox.core.files import write_file
 from sandbox.kube.api import KubeApi
@@ -171,8 +171,7 @@ class PodServer:
         for each in status.get("initContainerStatuses") or ():
             state = each.get("state") or {}
             if "running" in state:
-                self._carry(context, str(pods[0]["metadata"]["name"]))
-                return met("carried in")
+                return self._carry(context, str(pods[0]["metadata"]["name"]))
             if (state.get("terminated") or {}).get("exitCode") == 0:
                 return met("it has it")
             waiting = state.get("waiting") or {}
@@ -181,7 +180,7 @@ class PodServer:
         unmet = [entry.get("message", "") for entry in status.get("conditions") or () if entry["status"] == "False"]
         return pending("; ".join(filter(None, unmet)) or f"the pod is {status.get('phase')}")
 
-    def _carry(self, context: Context, pod: str) -> None:
+    def _carry(self, context: Context, pod: str) -> Observation:
         kubectl: list[str | Path] = [
             context.tools["kubectl"].binary(),
             f"--kubeconfig={context.pki('admin.kubeconfig')}",
@@ -190,7 +189,12 @@ class PodServer:
         program = context.tools[self.program].binary()
         target = f"{pod}:{PROGRAMS}/{self.program}"
         run([*kubectl, "cp", "--container", _FILL, program, target], timeout=_COPY_SECONDS)
-        run([*kubectl, "exec", pod, "--container", _FILL, "--", "touch", _WHOLE], timeout=_COPY_SECONDS)
+        try:
+            run([*kubectl, "exec", pod, "--container", _FILL, "--", "touch", _WHOLE], timeout=_COPY_SECONDS)
+        except CommandError as error:
+            # The container ends once the file is there, and may take with it who has just made it: its own end tells.
+            return pending(f"{error.what}: {error.why}")
+        return met("carried in")
 
     def ready(self, context: Context) -> Observation:
         """It is ready when its pod is."""
