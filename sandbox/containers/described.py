@@ -67,7 +67,7 @@ class DaemonInfo:
     cgroup_version: int
     rootless: bool
     root: str
-    limits: bool = True
+    limits: bool
 
 
 @dataclass(frozen=True, slots=True)

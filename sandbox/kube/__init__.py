@@ -1,1 +1,1 @@
-"""Speaking to a Kubernetes API: what every room that needs a cluster speaks through."""
+"""The Kubernetes API, for every room that works on a cluster."""

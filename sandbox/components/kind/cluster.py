@@ -126,8 +126,8 @@ class KindCluster:
             )
         self._create(context, config)
         # Two of it on one node would fail together.
-        names = {"spec": {"replicas": min(2, context.nodes)}}
-        KubeApi(context.pki("admin.kubeconfig")).merge("apps/v1", "Deployment", "coredns", "kube-system", names)
+        fewer = {"spec": {"replicas": min(2, context.nodes)}}
+        KubeApi(context.pki("admin.kubeconfig")).merge("apps/v1", "Deployment", "coredns", "kube-system", fewer)
         write_file(context.folder / "kubeconfig", context.pki("admin.kubeconfig").read_bytes())
         write_file(_finished(context.folder), "")
 

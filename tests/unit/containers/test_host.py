@@ -12,7 +12,9 @@ WITHOUT_SYS_RESOURCE = "CapBnd:\t000001fffeffffff"
 
 
 def daemon(*, cgroup_version: int = 2, rootless: bool = False) -> DaemonInfo:
-    return DaemonInfo(version="1", cgroup_version=cgroup_version, rootless=rootless, root="/var/lib/docker")
+    return DaemonInfo(
+        version="1", cgroup_version=cgroup_version, rootless=rootless, root="/var/lib/docker", limits=True
+    )
 
 
 @pytest.fixture

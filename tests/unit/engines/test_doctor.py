@@ -10,7 +10,7 @@ from sandbox.core.errors import SandboxError, UnavailableError, UsageError
 from sandbox.engines import sandboxes
 from sandbox.engines.doctor import CHECKS, Daemon, Finding, Host, Seen, Status, examine, works
 
-ORDINARY = DaemonInfo(version="28.0", cgroup_version=2, rootless=False, root="/var/lib/docker")
+ORDINARY = DaemonInfo(version="28.0", cgroup_version=2, rootless=False, root="/var/lib/docker", limits=True)
 STOPPED = UnavailableError("Docker does not answer", why="refused", hint="start it")
 
 
