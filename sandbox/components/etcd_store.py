@@ -18,6 +18,7 @@ from typing import Any
 import requests
 
 from sandbox.core.errors import UnavailableError
+from sandbox.core.proxies import direct_session
 
 __all__ = ["ClusterObjects", "EtcdStore"]
 
@@ -79,9 +80,7 @@ class EtcdStore:
                     self._ask(session, "txn", {"success": batch})
 
     def _session(self) -> requests.Session:
-        session = requests.Session()
-        # Nothing of the user's settings (REQUESTS_CA_BUNDLE, a proxy) has a say on who is trusted here.
-        session.trust_env = False
+        session = direct_session()
         session.verify = str(self.authority)
         session.cert = (str(self.certificate), str(self.key))
         return session

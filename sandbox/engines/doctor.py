@@ -22,6 +22,8 @@ from sandbox.containers.images import image_tags
 from sandbox.core.commands import run
 from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.folders import cache_root, state_root
+from sandbox.core.ports import LOOPBACK
+from sandbox.core.proxies import asked_for
 from sandbox.engines.cluster import Cluster
 from sandbox.engines.cluster_guest import ClusterGuest
 from sandbox.engines.embedded import Embedded
@@ -90,6 +92,7 @@ class Host:
         damaged: What is wrong with sandboxes of this user.
         cluster: What was seen of the cluster of the context that was named, or why it can't be used; None when no
             context was named.
+        proxy: The proxy that the environment names for loopback too; empty where there is none.
         python: The version that runs this.
         proc: Where the kernel tells of itself (proc(5)).
         gpg_path: Where Argo CD looks for gpg, as PATH has it.
@@ -102,6 +105,7 @@ class Host:
     unbakeable: SandboxError | None = None
     damaged: Sequence[SandboxError] = ()
     cluster: str | SandboxError | None = None
+    proxy: str = field(default_factory=lambda: asked_for(f"http://{LOOPBACK}"))
     python: tuple[int, ...] = field(default_factory=lambda: sys.version_info[:3])
     proc: Path = Path("/proc")
     gpg_path: str = _GPG_PATH
@@ -227,6 +231,16 @@ def _memory(wanted: float) -> Callable[[Host], Seen]:
     return look
 
 
+def _proxy(host: Host) -> Seen:
+    if not host.proxy:
+        return Seen(Status.OK, "none is asked for 127.0.0.1")
+    return Seen(
+        Status.WARNING,
+        f"your shell's git, curl and Python ask {host.proxy} for 127.0.0.1 too; the sandbox's own programs do not",
+        "export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost, with what is there already",
+    )
+
+
 def _gpg(host: Host) -> Seen:
     found = shutil.which("gpg", path=host.gpg_path)
     if found:
@@ -311,6 +325,7 @@ CHECKS: tuple[Check, ...] = (
     Check("cache", _ALL, _cache),
     Check("state", _ALL, _state),
     Check("open files", _ALL, _open_files),
+    Check("proxy", _ALL, _proxy),
     Check("memory", _EMBEDDED, _memory(1.5)),
     Check("memory", _KIND, _memory(3.0)),
     Check("memory", _CLUSTER, _memory(0.5)),

@@ -9,6 +9,7 @@ from typing import Any
 import requests
 
 from sandbox.core.errors import UnavailableError
+from sandbox.core.proxies import direct_session
 from sandbox.engines.access import Access
 
 __all__ = ["ArgocdApi", "ArgocdError"]
@@ -33,10 +34,8 @@ class ArgocdApi:
 
     def __init__(self, access: Access) -> None:
         self._url = access.argocd.url
-        self._session = requests.Session()
-        # Its own certificate, and no proxy of the user's between us and loopback.
+        self._session = direct_session()
         self._session.verify = str(access.argocd_ca)
-        self._session.trust_env = False
         login = {"username": access.argocd.user, "password": access.argocd.password()}
         token = self._request("POST", "session", json=login)["token"]
         self._session.headers["Authorization"] = f"Bearer {token}"

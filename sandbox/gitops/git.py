@@ -62,9 +62,12 @@ class Credential:
             "GIT_TEMPLATE_DIR": "",
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ALLOW_PROTOCOL": "http:https",
-            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_COUNT": "2",
             "GIT_CONFIG_KEY_0": f"http.{self.url}/.extraHeader",
             "GIT_CONFIG_VALUE_0": f"Authorization: Basic {token}",
+            # An empty one is none, whatever the environment says of proxies (git-config(1), http.proxy).
+            "GIT_CONFIG_KEY_1": f"http.{self.url}/.proxy",
+            "GIT_CONFIG_VALUE_1": "",
         }
 
 

@@ -8,6 +8,7 @@ import requests
 
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.errors import UnavailableError
+from sandbox.core.proxies import direct_session
 from sandbox.gitops.predicates import Predicate
 
 __all__ = ["RegistryView"]
@@ -52,7 +53,7 @@ class RegistryView:
         """Send one request; None when the registry has nothing there."""
         url = f"http://{self.address}/v2/{path}"
         try:
-            answer = requests.request(
+            answer = direct_session().request(
                 method, url, auth=(self.user, self.password), headers={"Accept": accept}, timeout=_SECONDS
             )
         except requests.RequestException as error:

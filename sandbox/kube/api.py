@@ -20,6 +20,7 @@ from typing import Any, Self
 from urllib3.exceptions import HTTPError
 
 from sandbox.core.errors import SandboxError, UnavailableError
+from sandbox.core.proxies import is_loopback
 from sandbox.kube.resources import AGGREGATED, Resource, Target, described
 from sandbox.kube.streams import Ending
 from sandbox.kube.tls import share_context
@@ -97,19 +98,21 @@ class KubeApi:
     """
 
     def __init__(self, kubeconfig: Path | str, context: str | None = None) -> None:
-        from kubernetes.client import Configuration  # noqa: PLC0415  # see above
-        from kubernetes.config import ConfigException, new_client_from_config  # noqa: PLC0415  # see above
+        from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415  # see above
+        from kubernetes.config import ConfigException, load_kube_config  # noqa: PLC0415  # see above
 
-        settings = Configuration()
+        # A proxy that the file names holds always, one of the environment not on the way to loopback: as for kubectl.
+        settings = Configuration(proxy="")
         # A telling watches a dozen kinds at once; a connection too many would be thrown away after its request.
         settings.connection_pool_maxsize = _CONNECTIONS
         try:
-            self._client: Any = new_client_from_config(
-                config_file=str(kubeconfig), context=context, client_configuration=settings, persist_config=False
-            )
+            load_kube_config(str(kubeconfig), context, settings, persist_config=False)
         except ConfigException as error:
             # Missing, or empty since whoever was to write it was ended.
             raise UnavailableError(f"{kubeconfig} leads to no cluster", why=str(error)) from error
+        if not settings.proxy and not is_loopback(settings.host):
+            settings.proxy = Configuration(host=settings.host).proxy
+        self._client: Any = ApiClient(configuration=settings)
         share_context(self._client.rest_client.pool_manager.connection_pool_kw)
         self._host: str = self._client.configuration.host
         self._resources: dict[tuple[str, str], Resource] = {}

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
+from sandbox.core.proxies import asked_for
+
 __all__ = ["Command", "access_commands", "account_of"]
 
 Json = Mapping[str, Any]
@@ -116,7 +118,9 @@ def _clone(git: Json, repository: str) -> tuple[str, ...]:
         else (f"credential.helper={shlex.quote(f'!echo password=$(cat {shlex.quote(file)}) #')}",)
     )
     address = f"{url.scheme}://{account_of(git)}@{url.netloc}/{repository}.git"
-    return ("git", "clone", "-c", "credential.helper=", "-c", *helper, address)
+    # Whoever's proxy is asked for loopback too could not clone: an empty one is none (git-config(1), http.proxy).
+    direct = ("-c", "http.proxy=") if asked_for(git["url"]) else ()
+    return ("git", "clone", *direct, "-c", "credential.helper=", "-c", *helper, address)
 
 
 def _argocd(argocd: Json) -> list[Command]:

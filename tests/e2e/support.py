@@ -19,10 +19,24 @@ from sandbox.core.conditions import Deadline, Observation, met, pending, wait_fo
 from sandbox.core.ports import is_free
 from sandbox.core.processes import RUN_ID_VARIABLE, Process
 
-__all__ = ["ROOT", "Outcome", "User", "crane_account", "git_account", "leaks", "processes_below", "tool"]
+__all__ = [
+    "BEHIND_A_PROXY",
+    "ROOT",
+    "Outcome",
+    "User",
+    "crane_account",
+    "git_account",
+    "leaks",
+    "processes_below",
+    "tool",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout."""
+
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+BEHIND_A_PROXY = dict.fromkeys(_PROXIES, "http://127.0.0.1:9") | dict.fromkeys(("NO_PROXY", "no_proxy"), "")
+"""The environment of whoever reaches the internet through a proxy, which here answers nobody."""
 
 _COMMAND_SECONDS = 240.0
 _ENDING_SECONDS = 30.0

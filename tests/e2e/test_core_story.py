@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from sandbox.core.commands import run
 from sandbox.report.access import access_commands
-from tests.e2e.support import Outcome, User, crane_account, git_account, tool
+from tests.e2e.support import BEHIND_A_PROXY, Outcome, User, crane_account, git_account, tool
 
 NAME = "core"
 DEV = "core-greeter-dev"
@@ -28,6 +29,12 @@ STEPS = [
 ]
 
 pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def user(user: User) -> User:
+    """Give a user of a network that lets nobody out but through its proxy, which has no say on loopback."""
+    return replace(user, changes=BEHIND_A_PROXY)
 
 
 @pytest.fixture(scope="module")
@@ -162,15 +169,17 @@ def test_argocd_login_works_with_the_printed_account(access: dict[str, Any], tmp
 
 
 def test_every_printed_command_works_when_it_is_pasted_into_a_shell(
-    access: dict[str, Any], user: User, tmp_path: Path
+    access: dict[str, Any], user: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in BEHIND_A_PROXY.items():
+        monkeypatch.setenv(name, value)
     printed = user.run("up", "--name", NAME)
     assert printed.code == 0, printed
     commands = [command.line for command in access_commands(access) if not command.line.startswith("docker ")]
     for command in commands:
         assert command in " ".join(printed.stdout.replace("\\\n", " ").split()), printed
     programs = [str(Path(tool(name)).parent) for name in ("kubectl", "argocd", "crane")]
-    environment = {"PATH": ":".join([*programs, "/usr/bin", "/bin"]), "HOME": str(tmp_path)}
+    environment = {"PATH": ":".join([*programs, "/usr/bin", "/bin"]), "HOME": str(tmp_path), **BEHIND_A_PROXY}
     script = "\n".join(["set -eu", *commands, "argocd app list --output name"])
     said = run(["sh", "-c", script], timeout=60, env=environment, cwd=tmp_path)
     assert "core-greeter-production" in said

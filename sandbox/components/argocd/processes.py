@@ -20,6 +20,7 @@ from sandbox.core.commands import run
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.files import write_file
 from sandbox.core.ports import LOOPBACK, is_free
+from sandbox.core.proxies import direct_session, proxy_variables
 
 __all__ = [
     "ApplicationController",
@@ -162,10 +163,10 @@ class RepoServer(_ArgocdComponent):
             write_file(folder / f"tls.{end}", context.pki(f"argocd-tls.{end}").read_bytes())
 
     def env(self, context: Context) -> dict[str, str]:
-        """Leave the cluster out: it has no business there."""
+        """Leave the cluster out: it has no business there. What lies in the internet it gets as its user does."""
         env = super().env(context)
         del env["KUBECONFIG"], env["ARGOCD_FAKE_IN_CLUSTER"]
-        return {**env, "ARGOCD_APP_CONF_PATH": str(context.dir("run", self.name, "config"))}
+        return {**env, **proxy_variables(), "ARGOCD_APP_CONF_PATH": str(context.dir("run", self.name, "config"))}
 
     def arguments(self, context: Context) -> tuple[str, ...]:
         """Serve gRPC to holders of a certificate only."""
@@ -218,7 +219,7 @@ class ApplicationController(_ArgocdComponent, RememberingProcess):
         """It rests when it is done with all that it was ever given reason to look at, as its metrics count it."""
         address = context.address("argocd-application-controller-metrics")
         try:
-            answer = requests.get(f"http://{address}/metrics", timeout=_METRICS_SECONDS)
+            answer = direct_session().get(f"http://{address}/metrics", timeout=_METRICS_SECONDS)
         except requests.RequestException as error:
             return pending(str(error))
         return work_left(answer.text)

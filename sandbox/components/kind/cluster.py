@@ -32,11 +32,13 @@ from sandbox.containers.docker import Docker, connect
 from sandbox.containers.host import host_needs
 from sandbox.containers.images import image_tags
 from sandbox.containers.mirror import PORT
+from sandbox.containers.settings import container_proxies
 from sandbox.core.commands import CommandError, run
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.files import write_file, write_json
 from sandbox.core.processes import RUN_ID_VARIABLE
+from sandbox.core.proxies import proxy_variables
 from sandbox.kube.api import KubeApi
 
 __all__ = [
@@ -158,8 +160,12 @@ class KindCluster:
             "config": str(folder / "config.yaml"),
         }
         write_json(folder / "spec.json", spec)
+        # kind hands them to the nodes; what these ask of the sandbox's own registries, no proxy would find.
+        servers = (RegistryReader.name, ImageMirror.name)
+        proxies = proxy_variables([container_name(context.name, each) for each in servers], container_proxies())
         environment = {
             **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+            **proxies,
             "PATH": os.environ.get("PATH", os.defpath),
             "PYTHONPATH": context.environment("kind")["PYTHONPATH"],
             # The sandbox's own network, so that no other cluster is in it.

@@ -11,7 +11,7 @@ import pytest
 
 from sandbox.core.folders import cache_root
 from tests.e2e.kind.machine import COLD_SECONDS, NAME, demand_images, held, record
-from tests.e2e.support import User
+from tests.e2e.support import BEHIND_A_PROXY, User
 
 KUBECONFIG = json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "precious"})
 
@@ -40,6 +40,7 @@ def user(reachable: None, home: Path, tmp_path_factory: pytest.TempPathFactory) 
         "HOME": str(home),
         "KUBECONFIG": str(home / ".kube" / "config"),
         "XDG_CACHE_HOME": str(cache_root().parent),
+        **BEHIND_A_PROXY,
     }
     one = User(tmp_path_factory.mktemp("k"), changes=changes)
     with one.leaving_nothing():

@@ -24,7 +24,7 @@ from tests.e2e.kind.machine import (
     record,
     told_of,
 )
-from tests.e2e.support import Outcome, User, git_account, tool
+from tests.e2e.support import BEHIND_A_PROXY, Outcome, User, git_account, tool
 
 DEV = "core-greeter-dev"
 IN_CONTAINERS = {"answers", "rollout-in-use", "crash-loop"}
@@ -138,11 +138,15 @@ def test_git_has_the_same_commits_for_the_host_and_for_a_pod_under_one_url(
     assert said.split() == [head]
 
 
-def test_every_printed_command_works_when_it_is_pasted_into_a_shell(access: dict[str, Any], tmp_path: Path) -> None:
+def test_every_printed_command_works_when_it_is_pasted_into_a_shell(
+    access: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in BEHIND_A_PROXY.items():
+        monkeypatch.setenv(name, value)
     commands = [command.line for command in access_commands(access)]
     assert any(line.startswith("docker login") for line in commands)
     programs = [str(Path(tool(name)).parent) for name in ("kubectl", "argocd", "crane")]
-    environment = {"PATH": ":".join([*programs, "/usr/bin", "/bin"]), "HOME": str(tmp_path)}
+    environment = {"PATH": ":".join([*programs, "/usr/bin", "/bin"]), "HOME": str(tmp_path), **BEHIND_A_PROXY}
     said = run(
         ["sh", "-c", "\n".join(["set -eu", *commands, "argocd app list --output name"])],
         timeout=120,

@@ -38,7 +38,7 @@ def host(proc: Path, tmp_path: Path) -> Host:
     gpg = tmp_path / "gpg"
     gpg.write_text("")
     gpg.chmod(0o755)
-    return Host(tmp_path, tmp_path, "git version 2.50", Daemon(ORDINARY), proc=proc, gpg_path=str(tmp_path))
+    return Host(tmp_path, tmp_path, "git version 2.50", Daemon(ORDINARY), proxy="", proc=proc, gpg_path=str(tmp_path))
 
 
 def seen(host: Host, name: str, engine: str = "kind") -> Seen:
@@ -126,6 +126,13 @@ def test_memory_that_is_enough_for_processes_may_be_too_little_for_a_cluster(hos
     (proc / "meminfo").write_text("MemAvailable: 2097152 kB\n")
     assert seen(host, "memory", "embedded").status is Status.OK
     assert seen(host, "memory", "kind").status is Status.WARNING
+
+
+def test_a_proxy_that_is_asked_for_loopback_too_is_named_and_stops_no_engine(host: Host) -> None:
+    behind = replace(host, proxy="proxy.test:3128")
+    found = seen(behind, "proxy")
+    assert (found.status, "proxy.test:3128" in found.seen, "NO_PROXY" in found.next) == (Status.WARNING, True, True)
+    assert all(verdicts(examine(behind)).values())
 
 
 def test_a_host_without_gpg_is_told_what_it_goes_without(host: Host, tmp_path: Path) -> None:

@@ -117,6 +117,14 @@ def test_the_commands_take_passwords_from_files_and_never_as_arguments(status: d
     )
 
 
+def test_a_clone_goes_past_a_proxy_that_would_be_asked_for_loopback(
+    status: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy.test:3128")
+    commands = {command.purpose: command.line for command in access_commands(status)}
+    assert commands["a clone that may push"].startswith("git clone -c http.proxy= -c credential.helper= ")
+
+
 def test_without_an_authority_argocd_is_told_not_to_look(status: dict[str, Any]) -> None:
     del status["argocd"]["ca_file"]
     del status["registry"]["password_file"]
