@@ -15,6 +15,8 @@ from sandbox.containers.docker import connect
 from sandbox.containers.images import image_tags
 from sandbox.core.commands import run
 from sandbox.core.errors import UnavailableError
+from sandbox.engines import sandboxes
+from sandbox.toolchain.tool import SilentProgress
 from tests.e2e.support import User, tool
 
 __all__ = [
@@ -37,19 +39,21 @@ NAME = "t1"
 """The sandbox that the suite shares."""
 
 COLD_SECONDS = 2400.0
-"""How long a first command may take, which may have to build the tools and assemble the images."""
+"""How long a first test may take, which may have to build the tools and assemble the images."""
 
 _SECONDS = 60.0
 
 
 def demand_images(of: str) -> None:
-    """Demand a Docker daemon that has the images, or a machine that can assemble them; skip aloud without."""
+    """Demand a Docker daemon that has the images, and assemble them where it lacks them; skip aloud where none can."""
     try:
         with connect() as daemon:
             if any(daemon.image(tag) is None for tag in image_tags()):
                 check_can_bootstrap()
     except UnavailableError as error:
         pytest.skip(f"NOTHING OF THE {of} ENGINE IS SHOWN ON THIS MACHINE: {error.what}: {error.why}")
+    # Some of the suite's users are kept from the internet.
+    sandboxes.ENGINES["kind"].fetch(None, SilentProgress())
 
 
 def docker(*words: str, seconds: float = _SECONDS, **options: Any) -> str:
