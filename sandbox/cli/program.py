@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import os
 import re
 import signal
 import sys
@@ -19,6 +20,7 @@ from sandbox.cli.verb import INTERRUPTED, terminate
 __all__ = ["main", "product"]
 
 WRONG_USE = 2
+UNHEARD = 128 + signal.SIGPIPE
 _HELP = frozenset({"--help", "-h"})
 _NO_SUCH_TASK = re.compile(r"No idea what '(.*)' is!")  # invoke.parser.parser
 
@@ -29,9 +31,17 @@ class _Program(Program):
     def run(self, argv: list[str] | None = None, exit: bool = True) -> None:  # noqa: A002, FBT001, FBT002  # Invoke's own signature
         """Run, with exit code 2 for wrong use."""
         try:
-            super().run(argv, exit=False) if not exit else self._run(argv)
+            try:
+                super().run(argv, exit=False) if not exit else self._run(argv)
+            finally:
+                sys.stdout.flush()
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read this, such as `head`, has seen enough. What is left must not be tried again at exit
+            # (Python, "Note on SIGPIPE").
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(UNHEARD)
 
     def _run(self, argv: list[str] | None) -> None:
         try:

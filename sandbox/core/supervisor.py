@@ -288,6 +288,8 @@ def main(argv: list[str]) -> None:
     """Run the supervisor of the sandbox whose state folder is given; the lease is standard input."""
     if os.fork():
         os._exit(0)
+    # Whatever the caller's: nothing that a component writes, its log neither, is for other users.
+    os.umask(0o077)
     stand_guard(os.environ[RUN_ID_VARIABLE])
     Supervisor(Path(argv[1]), lease=sys.stdin.fileno()).run()
 

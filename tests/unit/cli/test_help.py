@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -25,3 +26,12 @@ def test_a_verb_tells_its_help_whether_that_is_asked_before_it_or_behind(
     assert "Example" in before
     assert said(capsys, monkeypatch, verb, "--help") == before
     assert said(capsys, monkeypatch, verb, "-h") == before
+
+
+def test_a_reader_that_has_seen_enough_ends_the_program_without_a_traceback() -> None:
+    command = [sys.executable, "-m", "sandbox.cli", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        assert program.stdout is not None
+        program.stdout.close()
+        _, said = program.communicate(timeout=60)
+    assert (program.returncode, said) == (141, b"")
