@@ -117,16 +117,22 @@ class _Sweep:
         self._names = set(names)
         self._owns = owns
         self._seen_going: dict[str, float] = {}
+        self._emptied = False
         self.freed: dict[str, None] = {}
 
     def round(self) -> Observation:
         """Take one round."""
         spaces = self.spaces()
+        if self._emptied and not spaces:
+            return met("gone")
         self._names |= {each.name for each in spaces}
+        closed = all(each.going for each in spaces)
         for each in spaces:
             if not each.going:
                 self._delete(each)
         left = self._others()
+        # What was seen with every namespace closed to new objects need not be seen once more.
+        self._emptied = closed and not left
         self._end(left)
         inside = {each.namespace for each in left}
         for each in spaces:
