@@ -254,7 +254,9 @@ def _thing(node: Mapping[str, Any]) -> str:
 def _reason(why: str) -> tuple[str, str, str]:
     """Give what, why and what to do of a container or a workload that does not come up."""
     reason, _, message = why.partition(": ")
-    pull = ("its image can't be pulled", "check the name and tag; a private one needs an imagePullSecret")
+    # Where its registry does not answer, containerd repeats what the sandbox's mirror said before: not found.
+    pulls = "check the name and tag, and that this machine reaches the registry; a private one needs an imagePullSecret"
+    pull = ("its image can't be pulled", pulls)
     known = {
         "ErrImagePull": pull,
         "ImagePullBackOff": pull,
