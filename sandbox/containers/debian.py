@@ -9,19 +9,14 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import signal
-import subprocess
-import threading
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sandbox.core.commands import CommandError, run
-from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
+from sandbox.core.commands import run
 from sandbox.core.errors import UnavailableError
 from sandbox.core.files import writing_errors
-from sandbox.toolchain.leash import leashed
+from sandbox.toolchain.followed import run_followed
 
 __all__ = [
     "Note",
@@ -45,7 +40,6 @@ _EMPTIED = ("usr/share/man", "usr/share/locale", "usr/share/info", "var/lib/apt/
 _DOCUMENTS = "usr/share/doc"
 # What debootstrap copies from this machine; whoever runs a container writes its own.
 _OF_THIS_MACHINE = ("etc/hostname", "etc/resolv.conf", "etc/machine-id")
-_KEPT_LINES = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,35 +207,5 @@ def run_apart(argv: Sequence[str], note: Note, *, seconds: float) -> None:
         DeadlineError: It took longer than ``seconds``.
     """
     apart = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    process = subprocess.Popen(
-        leashed([*apart, "--", *argv]),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        env=os.environ | {"PATH": _PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"},
-    )
-    lines: deque[str] = deque(["starting"], _KEPT_LINES)
-    reader = threading.Thread(target=lambda: lines.extend(line.rstrip() for line in process.stdout or ()), daemon=True)
-    reader.start()
-
-    def ended() -> Observation:
-        if process.poll() is not None:
-            return met()
-        note(lines[-1])
-        return pending(lines[-1])
-
-    try:
-        wait_for(ended, Deadline.after(seconds), wanted=f"`{argv[0]}`", every=0.2)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-        reader.join(timeout=5)
-        for stream in (process.stdin, process.stdout):
-            if stream:
-                stream.close()
-    if process.returncode != 0:
-        raise CommandError(argv, process.returncode, "\n".join(lines))
+    environment = os.environ | {"PATH": _PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+    run_followed([*apart, "--", *argv], note, seconds=seconds, wanted=f"`{argv[0]}`", env=environment)

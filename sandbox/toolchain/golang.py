@@ -6,20 +6,16 @@ import fnmatch
 import json
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from sandbox.core.commands import CommandError, run
-from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import UnavailableError
 from sandbox.core.files import make_private_dir, writing_errors
 from sandbox.core.folders import cache_root
-from sandbox.toolchain.leash import leashed
+from sandbox.toolchain.followed import run_followed
 from sandbox.toolchain.replacing import lay_over, replaced
 from sandbox.toolchain.sources import SourceError
 from sandbox.toolchain.store import Made
@@ -140,40 +136,12 @@ class GoToolchain:
 
     def _run_build(self, argv: list[str], folder: Path, estimate: float, note: Note) -> str:
         begun = time.monotonic()
-        lines: list[str] = ["starting"]
-        # A session of its own, so that an interrupted build's compilers can be ended all at once.
-        process = subprocess.Popen(
-            leashed(argv),
-            cwd=folder,
-            env=self.environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
-        reader = threading.Thread(target=lambda: lines.extend(process.stdout or ()), daemon=True)
-        reader.start()
 
-        def ended() -> Observation:
-            if process.poll() is not None:
-                return met()
-            note(min(0.99, (time.monotonic() - begun) / estimate), lines[-1].strip())
-            return pending(lines[-1].strip())
+        def follow(line: str) -> None:
+            note(min(0.99, (time.monotonic() - begun) / estimate), line.strip())
 
-        try:
-            wait_for(ended, Deadline.after(_BUILD_SECONDS), wanted=f"`go build` of {argv[-1]}", every=0.1)
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-            reader.join(timeout=5)
-            for stream in (process.stdin, process.stdout):
-                if stream:
-                    stream.close()
-        if process.returncode != 0:
-            raise CommandError(argv, process.returncode, "".join(lines[1:]))
+        wanted = f"`go build` of {argv[-1]}"
+        run_followed(argv, follow, seconds=_BUILD_SECONDS, wanted=wanted, env=self.environment(), cwd=folder)
         return ""
 
 
