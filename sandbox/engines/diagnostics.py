@@ -15,6 +15,7 @@ from sandbox.core.files import make_private_dir, remove_tree, write_file, write_
 from sandbox.core.folders import state_root
 from sandbox.core.timeline import Timeline
 from sandbox.kube.api import KubeApi
+from sandbox.report.scrubbing import Scrubber
 from sandbox.report.writing import written_reports
 
 __all__ = ["collect"]
@@ -56,7 +57,7 @@ def collect(context: Context, components: Sequence[Component], timeline: Timelin
         if not kubeconfig.exists():
             # The client library says so by an error of its own, and it may be just what failed.
             raise FileNotFoundError(f"there is no {kubeconfig}")
-        missing += _objects(KubeApi(kubeconfig), context.within, folder)
+        missing += _objects(KubeApi(kubeconfig), context.within, Scrubber.of(context.folder), folder)
     except (SandboxError, OSError) as error:
         missing.append(f"objects of the cluster: {error}")
     missing += _keep_report(context.folder / "reports", folder)
@@ -65,8 +66,11 @@ def collect(context: Context, components: Sequence[Component], timeline: Timelin
     return folder
 
 
-def _objects(api: KubeApi, within: Sequence[str], into: Path) -> Iterator[str]:
-    """Put the cluster's objects into the folder, as far as they may be seen; say of which kinds they may not."""
+def _objects(api: KubeApi, within: Sequence[str], scrubber: Scrubber, into: Path) -> Iterator[str]:
+    """Put the cluster's objects into the folder, as far as they may be seen; say of which kinds they may not.
+
+    Without secrets: the pods of a control plane may name the user's proxy, which has its account in its address.
+    """
     for api_version, kind in _KINDS:
         objects = []
         try:
@@ -74,7 +78,7 @@ def _objects(api: KubeApi, within: Sequence[str], into: Path) -> Iterator[str]:
                 objects += api.list(api_version, kind, namespace)
         except SandboxError as error:
             yield f"objects of kind {kind}: {error}"
-        write_file(into / f"{kind.lower()}s.json", json.dumps(objects, indent=2))
+        write_file(into / f"{kind.lower()}s.json", scrubber.scrub(json.dumps(objects, indent=2)))
 
 
 def _keep_report(reports: Path, into: Path) -> Iterator[str]:

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from sandbox.components.base import Context
 from sandbox.core.supervision import SupervisorClient
 from sandbox.core.timeline import Timeline
-from sandbox.engines.diagnostics import collect
+from sandbox.engines.diagnostics import _objects, collect
+from sandbox.kube.api import KubeApi
+from sandbox.report.scrubbing import Scrubber
 
 
 @pytest.fixture
@@ -31,3 +34,14 @@ def test_what_could_not_be_had_is_named_with_the_reason(context: Callable[[str],
 
     assert sorted(path.name for path in folder.iterdir()) == ["missing.txt", "timeline.json"]
     assert "objects of the cluster: " in (folder / "missing.txt").read_text()
+
+
+def test_the_account_of_a_proxy_that_a_pod_names_is_not_kept(tmp_path: Path) -> None:
+    class Cluster:
+        def list(self, *_: object) -> list[dict[str, Any]]:
+            return [{"spec": {"env": [{"name": "HTTP_PROXY", "value": "http://ann:hunter22@proxy.test:3128"}]}}]
+
+    assert list(_objects(cast("KubeApi", Cluster()), (), Scrubber({}), tmp_path)) == []
+    kept = (tmp_path / "pods.json").read_text()
+    assert "proxy.test:3128" in kept
+    assert "hunter22" not in kept
