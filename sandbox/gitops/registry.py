@@ -53,9 +53,9 @@ class RegistryView:
         """Send one request; None when the registry has nothing there."""
         url = f"http://{self.address}/v2/{path}"
         try:
-            answer = direct_session().request(
-                method, url, auth=(self.user, self.password), headers={"Accept": accept}, timeout=_SECONDS
-            )
+            with direct_session() as session:
+                account = (self.user, self.password)
+                answer = session.request(method, url, auth=account, headers={"Accept": accept}, timeout=_SECONDS)
         except requests.RequestException as error:
             raise UnavailableError("the registry does not answer", why=str(error)) from error
         if answer.status_code == requests.codes.not_found:

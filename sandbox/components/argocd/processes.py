@@ -219,7 +219,8 @@ class ApplicationController(_ArgocdComponent, RememberingProcess):
         """It rests when it is done with all that it was ever given reason to look at, as its metrics count it."""
         address = context.address("argocd-application-controller-metrics")
         try:
-            answer = direct_session().get(f"http://{address}/metrics", timeout=_METRICS_SECONDS)
+            with direct_session() as session:
+                answer = session.get(f"http://{address}/metrics", timeout=_METRICS_SECONDS)
         except requests.RequestException as error:
             return pending(str(error))
         return work_left(answer.text)
