@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import tempfile
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from git import Actor, GitCommandError, InvalidGitRepositoryError, NoSuchPathErr
 
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.files import make_private_dir
+from sandbox.core.hooks import forget_repository
 from sandbox.gitops.commits import Commit, Entry
 
 __all__ = ["OURSELVES", "BareRepo", "Credential", "GitError", "WorkingCopy", "push_head"]
@@ -71,6 +73,11 @@ class Credential:
         }
 
 
+def _end_with(holder: object, repo: Repo) -> None:
+    """End the processes that GitPython keeps for a repository, to read objects, when nobody holds it any more."""
+    weakref.finalize(holder, repo.close)
+
+
 class WorkingCopy:
     """A clone in ``folder`` that pushes to ``url``; made by ``clone`` or ``create``."""
 
@@ -79,6 +86,7 @@ class WorkingCopy:
         self._credential = credential
         self._actor = Actor(author, f"{author.lower().replace(' ', '.')}@gitops-sandbox.invalid")
         repo.git.update_environment(**credential.environment())
+        _end_with(self, repo)
 
     @classmethod
     def create(
@@ -97,6 +105,7 @@ class WorkingCopy:
         shutil.rmtree(folder, ignore_errors=True)
         make_private_dir(folder.parent)
         shutil.copytree(content, folder, ignore=shutil.ignore_patterns("__pycache__", ".mypy_cache", ".ruff_cache"))
+        forget_repository()
         repo = Repo.init(folder, expand_vars=False, initial_branch=BRANCH, env=credential.environment())
         repo.create_remote("origin", url)
         copy = cls(repo, credential, author)
@@ -112,6 +121,7 @@ class WorkingCopy:
         """
         shutil.rmtree(folder, ignore_errors=True)
         make_private_dir(folder.parent)
+        forget_repository()
         try:
             repo = Repo.clone_from(url, folder, env=credential.environment(), branch=BRANCH)
         except GitCommandError as error:
@@ -218,9 +228,11 @@ class BareRepo:
     """A bare repository of our own: its trees are read without being checked out, and commits are put on top."""
 
     def __init__(self, folder: Path) -> None:
+        forget_repository()
         self._repo = Repo(folder, expand_vars=False)
         self.folder = folder
         self._repo.git.update_environment(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
+        _end_with(self, self._repo)
 
     def revision(self, name: str) -> str:
         """Give the commit that a branch, a tag or HEAD names.
@@ -316,6 +328,7 @@ def push_head(folder: Path, url: str, credential: Credential) -> str:
         UsageError: The folder is no Git repository, or has no commit.
         GitError: The server refused the push.
     """
+    forget_repository()
     try:
         repo = Repo(folder, expand_vars=False)
         commit = repo.head.commit.hexsha

@@ -15,6 +15,7 @@ from sandbox.core.commands import CommandError, run
 from sandbox.core.errors import UnavailableError
 from sandbox.core.files import make_private_dir, writing_errors
 from sandbox.core.folders import cache_root
+from sandbox.core.hooks import without_repository
 from sandbox.toolchain.followed import run_followed
 from sandbox.toolchain.replacing import lay_over, replaced
 from sandbox.toolchain.sources import SourceError
@@ -103,7 +104,8 @@ class GoToolchain:
 
     def environment(self) -> dict[str, str]:
         """Give the environment of the go command: the user's own settings of proxy and checksum database stay."""
-        environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED}
+        inherited = without_repository(os.environ)
+        environment = {name: value for name, value in inherited.items() if name not in _NOT_INHERITED}
         cache = cache_root()
         environment |= {
             "CGO_ENABLED": "0",

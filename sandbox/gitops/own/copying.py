@@ -17,6 +17,7 @@ from pathlib import Path
 from sandbox.core.commands import CommandError, run
 from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.files import make_private_dir, write_file
+from sandbox.core.hooks import without_repository
 from sandbox.gitops.git import OURSELVES, BareRepo
 from sandbox.gitops.own.addresses import has_password, is_address, place_of
 from sandbox.servers.repositories import isolated_git
@@ -106,18 +107,13 @@ def check_repository(given: str) -> Path | None:
 
 def _users_git() -> dict[str, str]:
     """Give the environment of the user's own git: with all settings, and no question, lock or trace of ours."""
-    # A hook that runs us has GIT_DIR and the like set, for another purpose.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _KEPT}
     return {
-        **kept,
+        **without_repository(os.environ),
         "LC_ALL": "C",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_OPTIONAL_LOCKS": "0",
         "GIT_ALLOW_PROTOCOL": "file:git:http:https:ssh",
     }
-
-
-_KEPT = ("GIT_ASKPASS", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSL_CAINFO", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_NOSYSTEM")
 
 
 def _cloned(address: str, folder: Path) -> Copy:

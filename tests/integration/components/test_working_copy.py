@@ -18,6 +18,7 @@ from sandbox.gitops.git import Credential, GitError, WorkingCopy
 from sandbox.servers.repositories import create_repository, delete_repository
 from tests.integration.components.conftest import Bring
 from tests.integration.core.support import command_line
+from tests.own_repositories import UserRepository
 
 NAME = "core/environment"
 
@@ -207,6 +208,26 @@ def test_nothing_of_the_users_own_git_takes_part(
     ours.revert(two)
     assert {commit.author for commit in ours.log()} == {"Ada Author"}
     ours.push()
+
+
+def test_a_hook_of_the_user_that_runs_us_loses_nothing_of_its_repository(
+    server: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str, credential: Credential
+) -> None:
+    del server
+    theirs = UserRepository(tmp_path / "theirs").write({"file": "theirs\n"})
+    theirs.git("add", "file")
+    before = theirs.state()
+    inner = theirs.folder / ".git"
+    names = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY")
+    for name, path in zip(names, (inner, theirs.folder, inner / "index", inner / "objects"), strict=True):
+        monkeypatch.setenv(name, str(path))
+    content = tmp_path / "content"
+    content.mkdir()
+    (content / "file").write_text("ours\n")
+    copy = WorkingCopy.create(tmp_path / "copy", url, credential, "Ada", content, message="Begin")
+    assert copy.folder == tmp_path / "copy"
+    assert [commit.subject for commit in copy.log()] == ["Begin"]
+    assert theirs.state() == before
 
 
 def test_the_credential_is_in_no_file_of_the_working_copy_and_no_argument(
