@@ -135,7 +135,7 @@ class Context:
     @staticmethod
     def python(module: str, *arguments: str | Path) -> tuple[str, ...]:
         """Give the argv of a program of our own."""
-        return (sys.executable, "-m", module, *(str(word) for word in arguments))
+        return (sys.executable, "-P", "-m", module, *(str(word) for word in arguments))
 
 
 class Component(Protocol):

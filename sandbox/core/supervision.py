@@ -116,7 +116,7 @@ class SupervisorClient:
             with log_path.open("ab") as log:
                 # It forks and lives on as nobody's child, so that it leaves no zombie to whoever started it.
                 subprocess.run(
-                    [sys.executable, "-m", "sandbox.core.supervisor", str(self._folder)],
+                    [sys.executable, "-P", "-m", "sandbox.core.supervisor", str(self._folder)],
                     env=environment,
                     cwd=self._folder,
                     stdin=read_end,

@@ -158,7 +158,7 @@ def _start_reaper(run: Run) -> None:
     import_path = str(Path(__file__).resolve().parents[2])
     # It forks and lives on as nobody's child, so that it leaves no zombie to whoever started it.
     subprocess.run(
-        [sys.executable, "-m", "sandbox.testing.reaper", str(run.lease)],
+        [sys.executable, "-P", "-m", "sandbox.testing.reaper", str(run.lease)],
         env={**os.environ, "PYTHONPATH": import_path, "PYTHONDONTWRITEBYTECODE": "1"},
         cwd="/",
         stdin=subprocess.DEVNULL,

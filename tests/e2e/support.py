@@ -113,7 +113,7 @@ class User:
 
     def command(self, *words: str) -> list[str]:
         """Give a command as `inv` execs it once its .venv is there."""
-        return [*self.inside, self.python, "-m", "sandbox.cli", "--search-root", str(self.checkout), *words]
+        return [*self.inside, self.python, "-P", "-m", "sandbox.cli", "--search-root", str(self.checkout), *words]
 
     def start(self, *words: str, **options: Any) -> subprocess.Popen[str]:
         """Start a command as a shell does: in a process group of its own, which Ctrl-C reaches as a whole."""

@@ -6,6 +6,7 @@ import json
 import signal
 import socket
 import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from sandbox.core.ports import LOOPBACK
 from sandbox.core.supervision import SupervisorClient
-from tests.e2e.support import Outcome, User
+from tests.e2e.support import ROOT, Outcome, User
 
 NAME = "trouble"
 WRONG_USE, MISSING = 2, 3
@@ -157,3 +158,13 @@ def test_secrets_are_for_their_owner_alone_whatever_the_umask(user: User) -> Non
     assert not open_files
     for private in (user.folder, folder, folder / "secrets", folder / "pki", folder / "etcd", folder / "git"):
         assert stat.S_IMODE(private.stat().st_mode) == 0o700, private
+
+
+def test_inv_is_called_from_any_folder_whatever_the_modules_there_are_called(user: User, tmp_path: Path) -> None:
+    for name in ("git", "docker", "sandbox", "tasks"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a module of the folder was read')")
+    command = [ROOT / "inv", "status", "--all", "--json"]
+    said = subprocess.run(
+        command, cwd=tmp_path, env=user.environment(), capture_output=True, text=True, timeout=200, check=False
+    )
+    assert (said.returncode, json.loads(said.stdout)["sandboxes"]) == (0, []), said
