@@ -163,7 +163,7 @@ def test_secrets_are_for_their_owner_alone_whatever_the_umask(user: User) -> Non
 def test_inv_is_called_from_any_folder_whatever_the_modules_there_are_called(user: User, tmp_path: Path) -> None:
     for name in ("git", "docker", "sandbox", "tasks"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('a module of the folder was read')")
-    command = [ROOT / "inv", "status", "--all", "--json"]
+    command = [str(ROOT / "inv"), "status", "--all", "--json"]
     said = subprocess.run(
         command, cwd=tmp_path, env=user.environment(), capture_output=True, text=True, timeout=200, check=False
     )
