@@ -36,6 +36,7 @@ COLUMNS = 112
 
 _MANY = "tests/e2e/test_many_manifests.py"
 _WITHOUT = ["--ignore=tests/e2e/kind", "--ignore=tests/e2e/cluster", f"--ignore={_MANY}"]
+_BY_FILE = ("-n", "2", "--dist", "loadfile")
 _HA = "tests/e2e/kind/test_ha.py"
 _GUEST = "tests/e2e/cluster/test_guest.py"
 
@@ -47,9 +48,9 @@ CHECKS: dict[str, list[list[str]]] = {
         ["lint-imports"],
     ],
     "unit": [["pytest", "tests/unit", "-n", "2"]],
-    "integration": [["pytest", "tests/integration", "-n", "2", "--dist", "loadfile"]],
+    "integration": [["pytest", "tests/integration", *_BY_FILE]],
     # Each file has sandboxes of its own, which wait more than they work.
-    "e2e": [["pytest", "tests/e2e", *_WITHOUT, "-n", "2", "--dist", "loadfile", "--durations", "30"]],
+    "e2e": [["pytest", "tests/e2e", *_WITHOUT, *_BY_FILE, "--no-loadscope-reorder", "--durations", "30"]],
     # After them: a cluster of containers keeps two cores busy by itself.
     "kind": [["pytest", "tests/e2e/kind", f"--ignore={_HA}", "--durations", "15"]],
     "cluster": [["pytest", "tests/e2e/cluster", f"--ignore={_GUEST}", "--durations", "5"]],

@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.e2e.support import User
+
+_LONGEST = ("sabotage", "snapshots", "life", "tutorial", "plugin", "soak", "bad_input", "interrupts", "ordinary_user")
+"""The files that take more than two minutes."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files, all else in random order: whoever begins one last works alone in the end."""
+    here = Path(__file__).parent
+    files = [here / f"test_{name}.py" for name in _LONGEST]
+    items.sort(key=lambda item: files.index(item.path) if item.path in files else len(files))
 
 
 @pytest.fixture(scope="module")
