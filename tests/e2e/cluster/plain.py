@@ -128,6 +128,8 @@ def plain_cluster(name: str, folder: Path) -> Iterator[PlainCluster]:
         run(create, timeout=_CREATE_SECONDS, env=environment)
         _load_redis(name, image.contents)
         made = PlainCluster(name, kubeconfig)
+        # kind waits for the node alone: what runs in every cluster comes into this one a moment later.
+        made.kubectl("wait", "deployments", "--all", "--all-namespaces", "--for=condition=Available", "--timeout=50s")
         for each in PEOPLE:
             made.kubectl("create", "serviceaccount", each)
         yield made
