@@ -49,7 +49,7 @@ CHECKS: dict[str, list[list[str]]] = {
     ],
     "unit": [["pytest", "tests/unit", "-n", "2"]],
     "integration": [["pytest", "tests/integration", *_BY_FILE]],
-    # Each file has sandboxes of its own, which wait more than they work.
+    # Each file has sandboxes of its own; two keep two cores busy.
     "e2e": [["pytest", "tests/e2e", *_WITHOUT, *_BY_FILE, "--no-loadscope-reorder", "--durations", "30"]],
     # After them: a cluster of containers keeps two cores busy by itself.
     "kind": [["pytest", "tests/e2e/kind", f"--ignore={_HA}", "--durations", "15"]],

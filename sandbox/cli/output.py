@@ -17,6 +17,14 @@ __all__ = ["Output"]
 _COLUMNS = 120  # where nobody's terminal says how many there are
 
 
+class _Console(Console):
+    """A console that leaves it to the program what to do when nobody reads any more; rich's own ends it with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Go on raising BrokenPipeError."""
+        raise  # noqa: PLE0704  # rich calls it while it handles that
+
+
 class Output:
     """Where a verb's words go.
 
@@ -27,7 +35,7 @@ class Output:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         watched = (sys.stderr if as_json else sys.stdout).isatty()
-        self.console = Console(stderr=as_json, highlight=False, width=None if watched else _COLUMNS)
+        self.console = _Console(stderr=as_json, highlight=False, width=None if watched else _COLUMNS)
 
     @property
     def live(self) -> bool:

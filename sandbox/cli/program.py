@@ -6,6 +6,7 @@ import difflib
 import itertools
 import os
 import re
+import select
 import signal
 import sys
 
@@ -38,6 +39,8 @@ class _Program(Program):
         except KeyboardInterrupt:
             sys.exit(INTERRUPTED)
         except BrokenPipeError:
+            if not _unheard():
+                raise
             # Whoever read this, such as `head`, has seen enough. What is left must not be tried again at exit
             # (Python, "Note on SIGPIPE").
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -94,6 +97,13 @@ class _Program(Program):
         known = sorted(self.collection.task_names)
         close = difflib.get_close_matches(unknown[1], known, n=1)
         return f"there is no task {unknown[1]!r}" + (f"; did you mean {close[0]!r}?" if close else "")
+
+
+def _unheard() -> bool:
+    """Whether nobody reads standard output any more, which poll(2) tells of a pipe without being asked for it."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return bool(output.poll(0))
 
 
 def product() -> Collection:

@@ -65,9 +65,6 @@ def verb(*, words: str = "", **options: Any) -> Callable[[Callable[P, None]], An
             except TerminatedError:
                 output.error(_interrupted("told to end (SIGTERM)"))
                 raise Exit(code=_TERMINATED) from None
-            except BrokenPipeError:
-                # The reader of our output went away, as `| head` does; there is nobody left to tell.
-                raise Exit(code=1) from None
 
         guarded.__signature__ = expansion.signature  # type: ignore[attr-defined]  # PEP 362; Invoke reads it
         # Invoke's letters depend on which flags come first: the same one would mean other things in other verbs.
