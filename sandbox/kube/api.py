@@ -1,7 +1,5 @@
 """The Kubernetes API as the sandbox uses it: objects are plain JSON, waits are watches.
 
-The only module that imports the ``kubernetes`` client, which brings the kubeconfig, TLS and the connection pool; it
-does so when a cluster is first spoken to, since to read its seven hundred models takes longer than most commands.
 Objects are addressed by ``apiVersion`` and ``kind`` through discovery: whatever a user renders can be looked up.
 """
 
@@ -20,7 +18,6 @@ from typing import Any, Self
 from urllib3.exceptions import HTTPError
 
 from sandbox.core.errors import SandboxError, UnavailableError
-from sandbox.core.proxies import is_loopback
 from sandbox.kube.resources import AGGREGATED, Resource, Target, described
 from sandbox.kube.streams import Ending
 from sandbox.kube.tls import share_context
@@ -30,7 +27,6 @@ __all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "Watch", "quantity"]
 FIELD_MANAGER = "gitops-sandbox"
 _SECONDS = 20.0
 _AGAIN_AFTER = 0.2
-_CONNECTIONS = 32
 _NOT_FOUND = 404
 _JSON = "application/json"
 _METADATA = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -57,7 +53,7 @@ class KubeError(UnavailableError):
 
 def quantity(value: Any) -> Decimal | None:
     """Read a quantity such as ``100m`` or ``64Mi`` (Kubernetes API, ``resource.Quantity``); None when it is none."""
-    from kubernetes.utils.quantity import parse_quantity  # noqa: PLC0415  # see above
+    from sandbox.kube.client import parse_quantity  # noqa: PLC0415  # paid for by whoever speaks to a cluster
 
     try:
         number = Decimal(parse_quantity(value))
@@ -98,21 +94,9 @@ class KubeApi:
     """
 
     def __init__(self, kubeconfig: Path | str, context: str | None = None) -> None:
-        from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415  # see above
-        from kubernetes.config import ConfigException, load_kube_config  # noqa: PLC0415  # see above
+        from sandbox.kube.client import client_of  # noqa: PLC0415  # paid for by whoever speaks to a cluster
 
-        # A proxy that the file names holds always, one of the environment not on the way to loopback: as for kubectl.
-        settings = Configuration(proxy="")
-        # A telling watches a dozen kinds at once; a connection too many would be thrown away after its request.
-        settings.connection_pool_maxsize = _CONNECTIONS
-        try:
-            load_kube_config(str(kubeconfig), context, settings, persist_config=False)
-        except ConfigException as error:
-            # Missing, or empty since whoever was to write it was ended.
-            raise UnavailableError(f"{kubeconfig} leads to no cluster", why=str(error)) from error
-        if not settings.proxy and not is_loopback(settings.host):
-            settings.proxy = Configuration(host=settings.host).proxy
-        self._client: Any = ApiClient(configuration=settings)
+        self._client: Any = client_of(kubeconfig, context)
         share_context(self._client.rest_client.pool_manager.connection_pool_kw)
         self._host: str = self._client.configuration.host
         self._resources: dict[tuple[str, str], Resource] = {}
@@ -127,7 +111,7 @@ class KubeApi:
         timeout: float | tuple[float, float | None],
         accept: str = _JSON,
     ) -> Any:
-        from kubernetes.client.exceptions import ApiException  # noqa: PLC0415  # see above
+        from sandbox.kube.client import ApiException  # noqa: PLC0415  # imported already: there is a client
 
         # Of a client certificate the pool knows; a token may be a program's, and is asked for anew when it is old.
         token = self._client.configuration.auth_settings().get("BearerToken", {}).get("value")
