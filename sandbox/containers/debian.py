@@ -130,7 +130,9 @@ def install(root: Path, packages: Sequence[str], note: Note) -> None:
     policy = root / "usr" / "sbin" / "policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
-    argv = ["chroot", str(root), "apt-get", "install", "-y", "--no-install-recommends"]
+    # A Debian that is an image of a registry has no devices of its own. The shell is given the folder as an argument.
+    argv = ["sh", "-ec", 'mount --rbind /dev "$1/dev"; exec chroot "$@"', "sh", str(root)]
+    argv += ["apt-get", "install", "-y", "--no-install-recommends"]
     # What is made here is thrown away whole when the machine loses power.
     argv += ["-o", "Dpkg::Options::=--force-unsafe-io", *packages]
     run_apart(argv, note, seconds=_SECONDS)
@@ -180,9 +182,8 @@ def strip(root: Path) -> None:
         UnavailableError: Something can't be removed.
     """
     with writing_errors(root):
-        for name in _EMPTIED:
-            for path in (root / name).iterdir():
-                _remove(path)
+        for path in [path for name in _EMPTIED for path in (root / name).glob("*")]:
+            _remove(path)
         for package in (root / _DOCUMENTS).iterdir():
             if package.is_dir() and not package.is_symlink():
                 for path in package.iterdir():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,11 +15,7 @@ __all__ = [
     "Image",
     "Owner",
     "container_of",
-    "outputs",
 ]
-
-_HEAD = struct.Struct(">BxxxL")
-_STDOUT, _STDERR = 1, 2
 
 NAME_LABEL = "dev.gitops-sandbox.name"
 RUN_ID_LABEL = "dev.gitops-sandbox.run-id"
@@ -86,6 +81,8 @@ class ContainerOptions:
         network: The network that it is in.
         aliases: Further names by which containers of that network find it.
         restart: Whether the daemon starts it again: "no", "unless-stopped", "on-failure", "always".
+        volumes: Paths at which it has volumes of its own, which go with it.
+        privileged: Whether it may all that root may, on the machine too.
     """
 
     name: str
@@ -98,6 +95,8 @@ class ContainerOptions:
     network: str = "bridge"
     aliases: Sequence[str] = ()
     restart: str = "no"
+    volumes: Sequence[str] = ()
+    privileged: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +130,6 @@ def container_of(identity: str, attributes: Mapping[str, Any]) -> Container:
         addresses={name: network["IPAddress"] for name, network in networks.items() if network.get("IPAddress")},
         started=attributes["State"].get("StartedAt", ""),
     )
-
-
-def outputs(stream: bytes) -> tuple[bytes, bytes]:
-    """Take apart what a program wrote to stdout and to stderr (Docker Engine API, "Attach to a container").
-
-    Args:
-        stream: Frames, each with a head that says whose it is and how long.
-    """
-    written = {_STDOUT: b"", _STDERR: b""}
-    at = 0
-    while at < len(stream):
-        kind, length = _HEAD.unpack_from(stream, at)
-        at += _HEAD.size + length
-        written[kind] += stream[at - length : at]
-    return written[_STDOUT], written[_STDERR]
 
 
 def configured_like(attributes: Mapping[str, Any], name: str, labels: Mapping[str, str]) -> dict[str, Any]:

@@ -1,34 +1,33 @@
 """The one door to Docker: what a sandbox makes there carries its labels, and is found again by them.
 
-Every name that is given to the daemon here is exact: no image is ever pulled, and nothing without our labels is
-removed. Errors of the SDK and of the connection become ours at this door.
+Every name that is given to the daemon here is exact: a container's image must be there, and nothing without our labels
+is removed. Errors of the SDK and of the connection become ours at this door.
 """
 
 from __future__ import annotations
 
 import contextlib
-import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, Self
 
 import docker
-import requests
 from docker.constants import DEFAULT_DOCKER_API_VERSION
-from docker.errors import APIError, BuildError, DockerException, ImageNotFound, NotFound
+from docker.errors import ImageNotFound, NotFound
+from docker.types import Mount
 
 from sandbox.containers.described import (
     Container,
     ContainerOptions,
     DaemonInfo,
-    Image,
     Owner,
     configured_like,
     container_of,
-    outputs,
 )
+from sandbox.containers.image_store import ImageStore
 from sandbox.containers.packing import packed
-from sandbox.containers.unreachable import check_listens, mend, mend_refusal, root_cause
+from sandbox.containers.unreachable import check_listens, our_errors
+from sandbox.containers.wire import STDERR, STDOUT, frames, joined
 from sandbox.core.errors import UnavailableError
 
 __all__ = ["Docker", "connect"]
@@ -38,13 +37,17 @@ _SILENT_SECONDS = 300  # kubeadm waits for a kubelet for four minutes
 _LOOPBACK = "127.0.0.1"
 
 
+def _nobody(_: str) -> None:
+    """Tell nobody."""
+
+
 def connect() -> Docker:
     """Connect to the daemon that DOCKER_HOST, DOCKER_CONTEXT or the current Docker context names, as docker does.
 
     Raises:
         UnavailableError: No daemon answers there; says whether it is absent, stopped, or not for this user.
     """
-    with _our_errors("Docker does not answer"):
+    with our_errors("Docker does not answer"):
         with contextlib.closing(docker.from_env(version=DEFAULT_DOCKER_API_VERSION)) as unused:
             check_listens(unused.api.get_adapter(unused.api.base_url))
         door = Docker(docker.from_env(timeout=_SECONDS))
@@ -57,10 +60,14 @@ class Docker:
 
     Args:
         client: The SDK's client of it.
+
+    Attributes:
+        images: Its images.
     """
 
     def __init__(self, client: docker.DockerClient) -> None:
         self._client = client
+        self.images = ImageStore(client)
 
     def __enter__(self) -> Self:
         return self
@@ -78,7 +85,7 @@ class Docker:
         Raises:
             UnavailableError: It does not answer.
         """
-        with _our_errors("Docker does not answer"):
+        with our_errors("Docker does not answer"):
             said = self._client.info()
         return DaemonInfo(
             version=said.get("ServerVersion", ""),
@@ -94,7 +101,7 @@ class Docker:
         Raises:
             UnavailableError: The daemon does not answer.
         """
-        with _our_errors("can't list containers"):
+        with our_errors("can't list containers"):
             found = self._client.containers.list(all=True, filters=owner.filters, ignore_removed=True)
         return [container_of(each.id, each.attrs) for each in found]
 
@@ -104,7 +111,7 @@ class Docker:
         Raises:
             UnavailableError: The daemon does not answer.
         """
-        with _our_errors(f"can't look at container {name}"):
+        with our_errors(f"can't look at container {name}"):
             try:
                 found = self._client.containers.get(name)
             except NotFound:
@@ -118,20 +125,8 @@ class Docker:
             UnavailableError: Its image is not there, its name or a port is taken, or it can't be started; one that
                 was made but not started is removed.
         """
-        with _our_errors(f"can't start container {options.name}"):
-            made = self._client.containers.create(
-                options.image,
-                list(options.command),
-                name=options.name,
-                environment=dict(options.environment),
-                labels=owner.labels,
-                ports={f"{inside}/tcp": (_LOOPBACK, outside) for inside, outside in options.ports.items()},
-                volumes={path: {"bind": inside, "mode": "ro"} for path, inside in options.mounts.items()}
-                | {path: {"bind": inside, "mode": "rw"} for path, inside in options.folders.items()},
-                user=self._this_user() if options.folders else None,
-                network=options.network,
-                restart_policy={"Name": options.restart},
-            )
+        with our_errors(f"can't start container {options.name}"):
+            made = self._create(options, owner)
             with _removed_unless_started(made):
                 if options.aliases:
                     network = self._client.networks.get(options.network)
@@ -139,6 +134,47 @@ class Docker:
                     network.connect(made, aliases=list(options.aliases))
                 made.start()
         return container_of(made.id, made.attrs)
+
+    @contextlib.contextmanager
+    def held(self, options: ContainerOptions, owner: Owner) -> Iterator[Container]:
+        """Run a container that is gone, with its volumes, when this process lets go of it or ends, in whatever way.
+
+        Args:
+            options: How it is run; its command must end when its standard input does.
+            owner: Whose labels it has.
+
+        Raises:
+            UnavailableError: It can't be started.
+        """
+        with our_errors(f"can't start container {options.name}"):
+            made = self._create(options, owner, stdin_open=True, auto_remove=True)
+            with _removed_unless_started(made):
+                line = made.attach_socket(params={"stdin": 1, "stream": 1})
+                made.start()
+        try:
+            yield container_of(made.id, made.attrs)
+        finally:
+            # Before its input ends: a container that removes itself just then can't be removed.
+            self.remove(made.id)
+            line.close()
+
+    def _create(self, options: ContainerOptions, owner: Owner, **more: Any) -> Any:
+        return self._client.containers.create(
+            options.image,
+            list(options.command),
+            name=options.name,
+            environment=dict(options.environment),
+            labels=owner.labels,
+            ports={f"{inside}/tcp": (_LOOPBACK, outside) for inside, outside in options.ports.items()},
+            volumes={path: {"bind": inside, "mode": "ro"} for path, inside in options.mounts.items()}
+            | {path: {"bind": inside, "mode": "rw"} for path, inside in options.folders.items()},
+            mounts=[Mount(path, None) for path in options.volumes],
+            user=self._this_user() if options.folders else None,
+            network=options.network,
+            restart_policy={"Name": options.restart},
+            privileged=options.privileged,
+            **more,
+        )
 
     def _this_user(self) -> str | None:
         """Say as whom a container runs whose files are to be this user's; None for the one that it runs as anyhow."""
@@ -151,7 +187,7 @@ class Docker:
         Raises:
             UnavailableError: There is no such container, the name is taken, or it can't be started.
         """
-        with _our_errors(f"can't start container {name}"):
+        with our_errors(f"can't start container {name}"):
             config = configured_like(self._client.containers.get(model).attrs, name, labels)
             made = self._client.containers.get(self._client.api.create_container_from_config(config, name)["Id"])
             with _removed_unless_started(made):
@@ -164,7 +200,7 @@ class Docker:
         Raises:
             UnavailableError: There is none of that name, or it can't be started.
         """
-        with _our_errors(f"can't start container {name}"):
+        with our_errors(f"can't start container {name}"):
             self._client.containers.get(name).start()
 
     def stop(self, name: str, *, seconds: int = 10) -> None:
@@ -173,7 +209,7 @@ class Docker:
         Raises:
             UnavailableError: There is none of that name.
         """
-        with _our_errors(f"can't stop container {name}"):
+        with our_errors(f"can't stop container {name}"):
             self._client.containers.get(name).stop(timeout=seconds)
 
     def remove(self, name: str) -> None:
@@ -182,7 +218,7 @@ class Docker:
         Raises:
             UnavailableError: It can't be removed.
         """
-        with _our_errors(f"can't remove container {name}"), contextlib.suppress(NotFound):
+        with our_errors(f"can't remove container {name}"), contextlib.suppress(NotFound):
             self._client.containers.get(name).remove(force=True, v=True)
 
     def remove_owned(self, owner: Owner) -> list[str]:
@@ -195,7 +231,7 @@ class Docker:
         for container in self.containers(owner):
             self.remove(container.id)
             removed.append(container.name)
-        with _our_errors(f"can't remove what belongs to {owner.name}"):
+        with our_errors(f"can't remove what belongs to {owner.name}"):
             for kind in (self._client.networks, self._client.volumes):
                 for each in kind.list(filters=owner.filters):
                     with contextlib.suppress(NotFound):
@@ -208,26 +244,49 @@ class Docker:
                 removed.append(image.id)
         return removed
 
-    def execute(self, name: str, argv: Sequence[str]) -> str:
+    def execute(self, name: str, argv: Sequence[str], *, follow: Callable[[str], None] = _nobody) -> str:
         """Run a program in a container to its end and give what it wrote to stdout.
+
+        Args:
+            name: The container.
+            argv: The program and its arguments.
+            follow: Told each last line as it is written.
 
         Raises:
             UnavailableError: There is no such container, or the program failed; carries what it wrote.
         """
         api = self._client.api
-        with _our_errors(f"can't run {argv[0]} in container {name}"):
+        written: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
+        with our_errors(f"can't run {argv[0]} in container {name}"):
             made = api.exec_create(name, list(argv))["Id"]
             # The SDK's own exec_start takes the connection over, and loses what came together with the answer's head.
             answer = api._post_json(api._url("/exec/{0}/start", made), data={}, stream=True, timeout=_SILENT_SECONDS)  # noqa: SLF001
             with contextlib.closing(answer):
-                out, err = outputs(api._result(answer, binary=True))  # noqa: SLF001
+                api._raise_for_status(answer)  # noqa: SLF001
+                for kind, data in frames(answer.raw):
+                    written[kind].append(data)
+                    follow(data.decode(errors="replace").strip().rpartition("\n")[2])
             code = api.exec_inspect(made)["ExitCode"]
+        out, err = (b"".join(written[kind]) for kind in (STDOUT, STDERR))
         if code != 0:
             raise UnavailableError(
                 f"`{' '.join(argv)}` in container {name} ended with exit code {code}",
                 why=(err or out or b"it said nothing").decode(errors="replace").strip(),
             )
         return out.decode(errors="replace")
+
+    @contextlib.contextmanager
+    def archive(self, name: str, path: str) -> Iterator[IO[bytes]]:
+        """Give a folder of a container as a tar archive that is read as it comes, with names from that folder on.
+
+        Raises:
+            UnavailableError: There is no such container or folder.
+        """
+        with our_errors(f"can't read {path} of container {name}"):
+            # With the dot the daemon leaves the folder's own name out (docker-cp(1), "SRC_PATH does end with /.").
+            chunks, _ = self._client.api.get_archive(name, f"{path}/.")
+            with joined(chunks) as archive:
+                yield archive
 
     def put(self, name: str, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
         """Write files into a container, with the folders that they lack.
@@ -240,7 +299,7 @@ class Docker:
         Raises:
             UnavailableError: There is no such container, or they can't be written.
         """
-        with _our_errors(f"can't write into container {name}"):
+        with our_errors(f"can't write into container {name}"):
             self._client.containers.get(name).put_archive("/", packed(files, mode))
 
     def logs(self, name: str, *, lines: int = 200) -> str:
@@ -249,7 +308,7 @@ class Docker:
         Raises:
             UnavailableError: The daemon does not answer.
         """
-        with _our_errors(f"can't read the log of container {name}"):
+        with our_errors(f"can't read the log of container {name}"):
             try:
                 said = self._client.containers.get(name).logs(tail=lines)
             except NotFound:
@@ -262,7 +321,7 @@ class Docker:
         Raises:
             UnavailableError: It can't be made, or a network of that name is something else's.
         """
-        with _our_errors(f"can't make network {name}"):
+        with our_errors(f"can't make network {name}"):
             found = self._network(name)
             if found is None:
                 self._client.networks.create(name, driver="bridge", labels=owner.labels)
@@ -284,7 +343,7 @@ class Docker:
         Raises:
             UnavailableError: The daemon does not answer, or the network has no gateway.
         """
-        with _our_errors(f"can't look at network {network}"):
+        with our_errors(f"can't look at network {network}"):
             found = self._network(network)
         if found is None:
             return ""
@@ -299,73 +358,10 @@ class Docker:
         Raises:
             UnavailableError: There is no such network or container.
         """
-        with _our_errors(f"can't put container {container} into network {network}"):
+        with our_errors(f"can't put container {container} into network {network}"):
             found = self._client.containers.get(container)
             if network not in found.attrs["NetworkSettings"]["Networks"]:
                 self._client.networks.get(network).connect(found, aliases=list(aliases))
-
-    def image(self, tag: str) -> Image | None:
-        """Give the image of a tag, an id or a digest.
-
-        Raises:
-            UnavailableError: The daemon does not answer.
-        """
-        with _our_errors(f"can't look at image {tag}"):
-            try:
-                found = self._client.images.get(tag)
-            except ImageNotFound:
-                return None
-        return Image(id=found.id, size=int(found.attrs["Size"]), labels=dict(found.labels))
-
-    def image_tags(self, repository: str) -> list[str]:
-        """Give all tags that a repository has here, each with the repository before it.
-
-        Raises:
-            UnavailableError: The daemon does not answer.
-        """
-        with _our_errors(f"can't list the images of {repository}"):
-            return sorted(tag for image in self._client.images.list(repository) for tag in image.tags)
-
-    def import_image(self, layer: IO[bytes], tag: str) -> None:
-        """Make an image of one layer; its tag appears when all of it is there.
-
-        Args:
-            layer: The tar archive of its whole file system, read from a pipe.
-            tag: Its repository and tag.
-
-        Raises:
-            UnavailableError: The daemon refuses it, or its disk is full.
-        """
-        repository, _, name = tag.rpartition(":")
-        with _our_errors(f"can't import image {tag}"):
-            said = self._client.api.import_image(src=layer, stream_src=True, repository=repository, tag=name)
-        if '"error"' in said:
-            raise UnavailableError(f"can't import image {tag}", why=said.strip()[-500:], hint=mend_refusal(said))
-
-    def build_image(self, context: Mapping[str, bytes], tag: str) -> None:
-        """Build an image from a context in memory, which has a Dockerfile; nothing is pulled.
-
-        Raises:
-            UnavailableError: It can't be built; carries the builder's words.
-        """
-        with _our_errors(f"can't build image {tag}"):
-            self._client.images.build(
-                fileobj=io.BytesIO(packed(context, 0o755)),
-                custom_context=True,
-                tag=tag,
-                rm=True,
-                forcerm=True,
-                pull=False,
-            )
-
-    def remove_image(self, tag: str) -> None:
-        """Take a tag away, and the image with its last one; safe when there is none.
-
-        Raises:
-            UnavailableError: A container uses it.
-        """
-        with _our_errors(f"can't remove image {tag}"), contextlib.suppress(ImageNotFound):
-            self._client.images.remove(tag)
 
 
 @contextlib.contextmanager
@@ -376,22 +372,3 @@ def _removed_unless_started(made: Any) -> Iterator[None]:
     except BaseException:
         made.remove(force=True, v=True)
         raise
-
-
-@contextlib.contextmanager
-def _our_errors(what: str) -> Iterator[None]:
-    """Turn what the SDK and the connection raise into an error that says what to do.
-
-    Raises:
-        UnavailableError: Something was raised.
-    """
-    try:
-        yield
-    except BuildError as error:
-        raise UnavailableError(what, why=str(error)) from error
-    except APIError as error:
-        said = str(error.explanation or error)
-        raise UnavailableError(what, why=said, hint=mend_refusal(said)) from error
-    except (DockerException, requests.RequestException, OSError) as error:
-        cause = root_cause(error)
-        raise UnavailableError(what, why=str(cause), hint=mend(cause)) from error

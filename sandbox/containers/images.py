@@ -14,44 +14,25 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, cast
+from typing import IO
 
 from sandbox.containers import mirror, node
-from sandbox.containers.contents import (
-    BASE_PACKAGES,
-    EXTRA_PACKAGES,
-    TOOLS,
-    Content,
-    Extra,
-    contents,
-    kubeadm_images,
-    storage_class,
-)
-from sandbox.containers.debian import (
-    bootstrap,
-    check_can_bootstrap,
-    install,
-    install_beside,
-    package_source,
-    strip,
-)
+from sandbox.containers.contents import BASE_PACKAGES, EXTRA_PACKAGES, TOOLS
+from sandbox.containers.debian import Note
 from sandbox.containers.docker import Docker
-from sandbox.containers.oci import Layer, LayerWriter, Layout, write_layout
-from sandbox.containers.preload import preload
-from sandbox.core.commands import run
+from sandbox.containers.places import Assembled, usable_place
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import UnavailableError
 from sandbox.core.files import make_private_dir
 from sandbox.core.folders import cache_root
 from sandbox.core.locks import Mode, locked
-from sandbox.toolchain import Progress, Tool, ensure_tools, load_versions
+from sandbox.toolchain import Progress, ensure_tools, load_versions
 from sandbox.toolchain.tool import SilentProgress
 from sandbox.toolchain.versions import architecture
 
@@ -64,9 +45,7 @@ CONTENTS_LABEL = "dev.gitops-sandbox.contents"
 _RECIPE = 5
 
 _SECONDS = 180.0
-_COPY_SECONDS = 600.0
 _LOCK_SECONDS = 3600.0
-_NEEDED_BYTES = 6 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +94,21 @@ def ensure_images(docker: Docker, *, progress: Progress | None = None) -> Images
     found = _present(docker)
     if found is not None:
         return found
-    check_can_bootstrap()
+    place = usable_place(docker)
     tools = ensure_tools(TOOLS, progress=progress)
     with kitchen(told) as folder:
         found = _present(docker)
         if found is not None:
             return found
         begun = time.monotonic()
+
+        def note(text: str) -> None:
+            told.update(_NAME, min(0.99, (time.monotonic() - begun) / _SECONDS), text)
+
         told.begin(_NAME, "assembly", _SECONDS)
         try:
-            _Assembly(docker, tools, told, folder).make(*image_tags())
+            with place.assembled(tools, folder, note) as made:
+                _take(docker, made, note)
         finally:
             told.end(_NAME, time.monotonic() - begun)
     found = _present(docker)
@@ -133,12 +117,24 @@ def ensure_images(docker: Docker, *, progress: Progress | None = None) -> Images
     return found
 
 
+def _take(docker: Docker, made: Assembled, note: Note) -> None:
+    """Take both into Docker, the node last: its tag says that all is there."""
+    node_tag, registry_tag = image_tags()
+    label = f"LABEL {CONTENTS_LABEL}={json.dumps(json.dumps(made.held))}"
+    for tag, opened, changes in (
+        (registry_tag, made.registry, mirror.CHANGES),
+        (node_tag, made.node, node.CHANGES),
+    ):
+        note(f"into Docker: {tag}")
+        import_tree(docker, opened, tag, [*changes, label])
+
+
 _NAME = "images"
 
 
 def _present(docker: Docker) -> Images | None:
     tags = image_tags()
-    images = [docker.image(tag) for tag in tags]
+    images = [docker.images.find(tag) for tag in tags]
     if any(image is None for image in images):
         return None
     labels = images[0].labels if images[0] else {}
@@ -160,13 +156,6 @@ def kitchen(progress: Progress) -> Iterator[Path]:
     ):
         for left in top.glob("making-*"):
             shutil.rmtree(left)
-        space = shutil.disk_usage(top).free
-        if space < _NEEDED_BYTES:
-            raise UnavailableError(
-                "there is no space to assemble the images in",
-                why=f"{space >> 20:,} MiB are free in {top}, and {_NEEDED_BYTES >> 20:,} MiB are needed for a while",
-                hint="free some space, or give another folder by XDG_CACHE_HOME",
-            )
         folder = Path(tempfile.mkdtemp(dir=top, prefix="making-"))
         try:
             yield folder
@@ -174,78 +163,14 @@ def kitchen(progress: Progress) -> Iterator[Path]:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-class _Assembly:
-    """One making of both images."""
-
-    def __init__(self, docker: Docker, tools: Mapping[str, Tool], progress: Progress, folder: Path) -> None:
-        self._docker = docker
-        self._tools = tools
-        self._progress = progress
-        self._folder = folder
-        self._begun = time.monotonic()
-
-    def _note(self, text: str) -> None:
-        self._progress.update(_NAME, min(0.99, (time.monotonic() - self._begun) / _SECONDS), text)
-
-    def make(self, node_tag: str, registry_tag: str) -> None:
-        """Make both, the node last: its tag says that all is there."""
-        base, root, filled, beside = (self._folder / name for name in ("debian", "node", "registry", "extra"))
-        bootstrap(package_source(), BASE_PACKAGES, base, self._note)
-        run(["cp", "--archive", base, root], timeout=_COPY_SECONDS)
-        install(root, node.NODE_PACKAGES, self._note)
-        extra = Extra(beside, install_beside(base, EXTRA_PACKAGES, beside, self._note))
-        strip(base)
-        strip(root)
-        storage = storage_class(self._tools["kind"].file("const_storage.go").read_text())
-        wanted = kubeadm_images(self._tools["kubeadm"])
-        layouts = self._layouts(contents(self._tools, wanted, storage, base, extra), base)
-        self._note("the node's file system")
-        node.make_node(root, self._tools, storage, wanted["pause"])
-        self._note("images into the node")
-        preload(root, layouts, self._tools)
-        self._note("images into the registry")
-        mirror.make_mirror(filled, layouts, self._tools)
-        held = json.dumps({layout.reference: layout.digest for layout in layouts})
-        label = f"LABEL {CONTENTS_LABEL}={json.dumps(held)}"
-        self._note(f"into Docker: {registry_tag}")
-        import_tree(self._docker, filled, registry_tag, [*mirror.CHANGES, label])
-        self._note(f"into Docker: {node_tag}")
-        import_tree(self._docker, root, node_tag, [*node.CHANGES, label])
-
-    def _layouts(self, described: Sequence[Content], base: Path) -> list[Layout]:
-        blobs = self._folder / "blobs"
-        blobs.mkdir()
-
-        def layer(content: Content) -> Layer:
-            self._note(f"image {content.reference}")
-            with LayerWriter(blobs) as writer:
-                content.fill(writer)
-                return writer.finish()
-
-        def debian() -> Layer:
-            with LayerWriter(blobs) as writer:
-                writer.tree(base)
-                return writer.finish()
-
-        # Compression leaves Python's lock alone, and there is much to compress.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            lowest = pool.submit(debian)
-            own = list(pool.map(layer, described))
-        arch = architecture()
-        layouts = []
-        for number, (content, top) in enumerate(zip(described, own, strict=True)):
-            layers = [lowest.result(), top] if content.on_debian else [top]
-            folder = self._folder / f"image-{number}"
-            layouts.append(write_layout(folder, blobs, content.reference, layers, content.config, arch))
-        return layouts
-
-
-def import_tree(docker: Docker, root: Path, tag: str, changes: Sequence[str]) -> None:
+def import_tree(
+    docker: Docker, opened: Callable[[], AbstractContextManager[IO[bytes]]], tag: str, changes: Sequence[str]
+) -> None:
     """Make an image of a file system; its tag is given when it is known that all of it has come through.
 
     Args:
         docker: The daemon.
-        root: The file system.
+        opened: Opens the file system as a tar archive.
         tag: The image's repository and tag.
         changes: What a container of it runs, as lines of a Dockerfile.
 
@@ -254,17 +179,9 @@ def import_tree(docker: Docker, root: Path, tag: str, changes: Sequence[str]) ->
     """
     draft = f"{tag}-{os.getpid()}"
     try:
-        with subprocess.Popen(
-            ["tar", "--create", "--numeric-owner", "--directory", str(root), "."], stdout=subprocess.PIPE
-        ) as tar:
-            try:
-                docker.import_image(cast("IO[bytes]", tar.stdout), draft)
-            except BaseException:
-                tar.kill()
-                raise
-        if tar.returncode != 0:
-            raise UnavailableError(f"can't read all of {root}", why=f"tar ended with {tar.returncode}")
+        with opened() as archive:
+            docker.images.import_layer(archive, draft)
         # Built and not set by the import, which knows no stop signal.
-        docker.build_image({"Dockerfile": "\n".join([f"FROM {draft}", *changes]).encode()}, tag)
+        docker.images.build({"Dockerfile": "\n".join([f"FROM {draft}", *changes]).encode()}, tag)
     finally:
-        docker.remove_image(draft)
+        docker.images.remove(draft)

@@ -1,13 +1,20 @@
-"""Why a daemon can't be reached, and what its user can do about it."""
+"""Why a daemon can't be reached or refuses something, and what its user can do about it."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
 import socket
+from collections.abc import Iterator
 
-__all__ = ["check_listens", "mend", "mend_refusal", "root_cause"]
+import requests
+from docker.errors import APIError, BuildError, DockerException
+
+from sandbox.core.errors import UnavailableError
+
+__all__ = ["check_listens", "mend", "mend_refusal", "our_errors", "root_cause"]
 
 _SECONDS = 10.0
 
@@ -63,3 +70,22 @@ def mend_refusal(said: str) -> str:
     if os.strerror(errno.ENOSPC).lower() in said.lower():
         return "free space where Docker keeps its data (docker info names it as Docker Root Dir): docker system df"
     return "./inv doctor"
+
+
+@contextlib.contextmanager
+def our_errors(what: str) -> Iterator[None]:
+    """Turn what the SDK and the connection raise into an error that says what to do.
+
+    Raises:
+        UnavailableError: Something was raised.
+    """
+    try:
+        yield
+    except BuildError as error:
+        raise UnavailableError(what, why=str(error)) from error
+    except APIError as error:
+        said = str(error.explanation or error)
+        raise UnavailableError(what, why=said, hint=mend_refusal(said)) from error
+    except (DockerException, requests.RequestException, OSError) as error:
+        cause = root_cause(error)
+        raise UnavailableError(what, why=str(cause), hint=mend(cause)) from error

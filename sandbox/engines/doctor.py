@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from sandbox.containers.debian import check_can_bootstrap
 from sandbox.containers.described import DaemonInfo
 from sandbox.containers.docker import connect
 from sandbox.containers.host import host_needs
 from sandbox.containers.images import image_tags
+from sandbox.containers.places import usable_place
 from sandbox.core.commands import run
 from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.folders import cache_root, state_root
@@ -73,10 +73,12 @@ class Daemon:
     Attributes:
         info: What it says of itself.
         missing: The images of this version set that it does not have.
+        unbakeable: Why those can't be assembled; None where they can, or where none is missing.
     """
 
     info: DaemonInfo
     missing: Sequence[str] = ()
+    unbakeable: SandboxError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,6 @@ class Host:
         state: The state folder, or why there is none.
         git: What Git says of its version, or why it says nothing.
         daemon: The Docker daemon, or why none answers.
-        unbakeable: Why images can't be assembled here; None where they can.
         damaged: What is wrong with sandboxes of this user.
         cluster: What was seen of the cluster of the context that was named, or why it can't be used; None when no
             context was named.
@@ -102,7 +103,6 @@ class Host:
     state: Path | SandboxError
     git: str | SandboxError
     daemon: Daemon | SandboxError
-    unbakeable: SandboxError | None = None
     damaged: Sequence[SandboxError] = ()
     cluster: str | SandboxError | None = None
     proxy: str = field(default_factory=lambda: asked_for(f"http://{LOOPBACK}"))
@@ -120,13 +120,11 @@ class Host:
             argocd: The namespace of the Argo CD there that it would be a guest of; empty where it would bring its own.
         """
         state = _or_error(state_root)
-        bakeable = _or_error(check_can_bootstrap)
         return cls(
             cache=_or_error(cache_root),
             state=state,
             git=_or_error(lambda: run(["git", "--version"], timeout=_ASK_SECONDS).strip()),
             daemon=_or_error(_daemon),
-            unbakeable=bakeable if isinstance(bakeable, SandboxError) else None,
             damaged=_damaged() if isinstance(state, Path) else (),
             cluster=_or_error(lambda: _survey(sandbox, context, argocd)) if context else None,
         )
@@ -148,7 +146,9 @@ def _survey(sandbox: str, context: str, argocd: str) -> str:
 
 def _daemon() -> Daemon:
     with connect() as docker:
-        return Daemon(docker.info(), [tag for tag in image_tags() if docker.image(tag) is None])
+        missing = [tag for tag in image_tags() if docker.images.find(tag) is None]
+        place = _or_error(lambda: usable_place(docker)) if missing else None
+        return Daemon(docker.info(), missing, place if isinstance(place, SandboxError) else None)
 
 
 def _damaged() -> list[SandboxError]:
@@ -283,9 +283,10 @@ def _images(host: Host) -> Seen:
     if not host.daemon.missing:
         return Seen(Status.OK, "both are there")
     missing = f"not there: {', '.join(host.daemon.missing)}"
-    if host.unbakeable is None:
+    unbakeable = host.daemon.unbakeable
+    if unbakeable is None:
         return Seen(Status.WARNING, missing, "nothing: the first `up --engine kind` assembles them")
-    return Seen(Status.WRONG, f"{missing}, and {host.unbakeable.why or host.unbakeable.what}", host.unbakeable.hint)
+    return Seen(Status.WRONG, f"{missing}, and {unbakeable.why or unbakeable.what}", unbakeable.hint)
 
 
 def _existing_cluster(host: Host) -> Seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ __all__ = [
     "FileSet",
     "GoModule",
     "GoSource",
+    "PublishedImage",
     "ReleaseSource",
     "Replacement",
     "Source",
@@ -28,6 +30,7 @@ __all__ = [
     "Versions",
     "WheelSource",
     "architecture",
+    "load_images",
     "load_versions",
     "parse_versions",
     "read_lock",
@@ -176,6 +179,26 @@ class ToolDescription:
 Versions = Mapping[str, ToolDescription]
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedImage:
+    """An image that its publisher has in a public registry.
+
+    Attributes:
+        repository: With the registry's name, where that is not Docker's own.
+        tag: Under which the digest was found; nothing is pulled by it.
+        digest: Of the index of all architectures, "sha256:...".
+    """
+
+    repository: str
+    tag: str
+    digest: str
+
+    @property
+    def reference(self) -> str:
+        """The name that leads to this image and no other."""
+        return f"{self.repository}@{self.digest}"
+
+
 def read_lock() -> dict[str, Any]:
     """Read versions.toml as it stands.
 
@@ -198,6 +221,23 @@ def load_versions() -> Versions:
     return parse_versions(read_lock())
 
 
+def load_images() -> Mapping[str, PublishedImage]:
+    """Give every image of versions.toml by its name.
+
+    Raises:
+        UsageError: The file is missing or says something that has no meaning; names the place.
+    """
+    tables = Table("versions.toml", read_lock()).tables("images")
+    return {name: _image(table) for name, table in tables.items()}
+
+
+def _image(table: Table) -> PublishedImage:
+    image = PublishedImage(table.text("repository"), table.text("tag"), table.text("digest"))
+    table.check(re.fullmatch("sha256:[0-9a-f]{64}", image.digest) is not None, "digest must be sha256: and 64 digits")
+    table.done()
+    return image
+
+
 def version_set() -> str:
     """Give a short hash of all that versions.toml says; comments and layout do not count."""
     return hashlib.sha256(json.dumps(read_lock(), sort_keys=True).encode()).hexdigest()[:12]
@@ -213,6 +253,7 @@ def parse_versions(lock: Mapping[str, Any]) -> Versions:
     top.check(top.number("schema") == SCHEMA, f"only schema {SCHEMA} is understood")
     modules = {name: _module(name, table) for name, table in top.tables("go_modules").items()}
     tools = top.tables("tools")
+    top.tables("images")
     top.check("go" in tools, "tools.go, the toolchain that builds, is missing")
     known = _Known(modules, tools["go"].text("version"))
     parsed = {name: _tool(name, table, known) for name, table in tools.items()}

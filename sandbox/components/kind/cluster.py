@@ -146,7 +146,7 @@ class KindCluster:
     def _label_image(context: Context, docker: Docker) -> None:
         labels = " ".join(f'{key}="{value}"' for key, value in owner_of(context).labels.items())
         dockerfile = f"FROM {image_tags()[0]}\nLABEL {labels}\n"
-        docker.build_image({"Dockerfile": dockerfile.encode()}, node_image(context.run_id))
+        docker.images.build({"Dockerfile": dockerfile.encode()}, node_image(context.run_id))
 
     def _create(self, context: Context, config: Mapping[str, Any]) -> None:
         folder = context.dir("run", "kind")
@@ -251,7 +251,7 @@ class KindCluster:
         with connect() as docker:
             for name in node_names(context.name, context.nodes):
                 remove_ours(docker, name, owner_of(context))
-            docker.remove_image(node_image(context.run_id))
+            docker.images.remove(node_image(context.run_id))
 
 
 def _nodes(context: Context, docker: Docker) -> dict[str, Container]:

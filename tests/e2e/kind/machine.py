@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.containers.debian import check_can_bootstrap
 from sandbox.containers.described import NAME_LABEL
 from sandbox.containers.docker import connect
 from sandbox.containers.images import image_tags
+from sandbox.containers.places import usable_place
 from sandbox.core.commands import run
 from sandbox.core.errors import UnavailableError
 from sandbox.engines import sandboxes
@@ -48,8 +48,8 @@ def demand_images(of: str) -> None:
     """Demand a Docker daemon that has the images, and assemble them where it lacks them; skip aloud where none can."""
     try:
         with connect() as daemon:
-            if any(daemon.image(tag) is None for tag in image_tags()):
-                check_can_bootstrap()
+            if any(daemon.images.find(tag) is None for tag in image_tags()):
+                usable_place(daemon)
     except UnavailableError as error:
         pytest.skip(f"NOTHING OF THE {of} ENGINE IS SHOWN ON THIS MACHINE: {error.what}: {error.why}")
     # Some of the suite's users are kept from the internet.

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from sandbox.containers.docker import connect
 from sandbox.containers.images import image_tags, import_tree
+from sandbox.containers.places import archived
 from sandbox.core.commands import run
 from sandbox.core.errors import UnavailableError
 from tests.e2e.kind.daemon import Daemon, own_daemon
@@ -50,7 +52,7 @@ def test_a_full_disk_is_named_while_an_image_is_loaded_and_leaves_no_image(
     (tmp_path / "large").write_bytes(os.urandom(SMALL))
     monkeypatch.setenv("DOCKER_HOST", starved.host)
     with connect() as known, pytest.raises(UnavailableError) as refused:
-        import_tree(known, tmp_path, "gitops-sandbox/test:full", ["CMD true"])
+        import_tree(known, partial(archived, tmp_path), "gitops-sandbox/test:full", ["CMD true"])
     assert "no space left on device" in refused.value.why
     assert "docker system df" in refused.value.hint
     assert starved.docker("images", "--all", "--quiet") == ""

@@ -37,6 +37,6 @@ def image(docker: Docker) -> Iterator[str]:
     config = b"version: 0.1\nstorage:\n  inmemory: {}\nhttp:\n  addr: :5000\n"
     dockerfile = b'FROM scratch\nCOPY registry config.yml /\nENTRYPOINT ["/registry"]\nCMD ["serve", "/config.yml"]\n'
     tag = f"gitops-sandbox/test:{secrets.token_hex(4)}"
-    docker.build_image({"Dockerfile": dockerfile, "registry": program, "config.yml": config}, tag)
+    docker.images.build({"Dockerfile": dockerfile, "registry": program, "config.yml": config}, tag)
     yield tag
-    docker.remove_image(tag)
+    docker.images.remove(tag)

@@ -5,6 +5,7 @@ import socket
 import subprocess
 import tarfile
 import urllib.request
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from sandbox.containers.described import ContainerOptions, Owner
 from sandbox.containers.docker import Docker, connect
 from sandbox.containers.images import import_tree
+from sandbox.containers.places import archived
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import UnavailableError
 from sandbox.core.ports import lease_ports
@@ -112,9 +114,9 @@ def test_an_image_that_is_not_there_is_not_pulled(docker: Docker, owner: Owner) 
 
 def test_removing_what_is_not_there_is_no_error(docker: Docker) -> None:
     docker.remove("gitops-sandbox-none")
-    docker.remove_image("gitops-sandbox/none:1")
+    docker.images.remove("gitops-sandbox/none:1")
     assert docker.container("gitops-sandbox-none") is None
-    assert docker.image("gitops-sandbox/none:1") is None
+    assert docker.images.find("gitops-sandbox/none:1") is None
     assert docker.logs("gitops-sandbox-none") == ""
 
 
@@ -146,23 +148,23 @@ def test_containers_of_one_network_find_each_other_by_alias(docker: Docker, owne
 
 def test_a_file_system_that_can_not_be_read_gets_no_tag(docker: Docker, tmp_path: Path) -> None:
     with pytest.raises(UnavailableError):
-        import_tree(docker, tmp_path / "none", "gitops-sandbox/test:broken", [])
-    assert docker.image_tags("gitops-sandbox/test") == [
-        tag for tag in docker.image_tags("gitops-sandbox/test") if "broken" not in tag
+        import_tree(docker, partial(archived, tmp_path / "none"), "gitops-sandbox/test:broken", [])
+    assert docker.images.tags("gitops-sandbox/test") == [
+        tag for tag in docker.images.tags("gitops-sandbox/test") if "broken" not in tag
     ]
 
 
 def test_a_file_system_becomes_an_image_with_its_labels(docker: Docker, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x" * 1000)
     tag = "gitops-sandbox/test:whole"
-    import_tree(docker, tmp_path, tag, ["LABEL a=b", "STOPSIGNAL SIGRTMIN+3"])
+    import_tree(docker, partial(archived, tmp_path), tag, ["LABEL a=b", "STOPSIGNAL SIGRTMIN+3"])
     try:
-        found = docker.image(tag)
+        found = docker.images.find(tag)
         assert found is not None
         assert found.labels == {"a": "b"}
         assert found.size >= 1000
     finally:
-        docker.remove_image(tag)
+        docker.images.remove(tag)
 
 
 def test_a_broken_archive_is_refused(docker: Docker, tmp_path: Path) -> None:
@@ -174,8 +176,8 @@ def test_a_broken_archive_is_refused(docker: Docker, tmp_path: Path) -> None:
     with subprocess.Popen(["head", "--bytes=2000", archive], stdout=subprocess.PIPE) as part:
         assert part.stdout is not None
         with pytest.raises(UnavailableError, match="can't import"):
-            docker.import_image(part.stdout, "gitops-sandbox/test:half")
-    assert docker.image("gitops-sandbox/test:half") is None
+            docker.images.import_layer(part.stdout, "gitops-sandbox/test:half")
+    assert docker.images.find("gitops-sandbox/test:half") is None
 
 
 def test_an_absent_daemon_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -155,7 +155,7 @@ def test_what_is_unlike_an_ordinary_host_is_named(host: Host, proc: Path) -> Non
 def test_missing_images_are_wrong_only_where_they_cannot_be_made(
     host: Host, unbakeable: SandboxError | None, status: Status
 ) -> None:
-    found = seen(replace(host, daemon=Daemon(ORDINARY, ["node:1"]), unbakeable=unbakeable), "images")
+    found = seen(replace(host, daemon=Daemon(ORDINARY, ["node:1"], unbakeable)), "images")
     assert found.status is status
     assert "node:1" in found.seen
 

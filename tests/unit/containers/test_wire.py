@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import io
+import struct
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sandbox.containers.wire import STDERR, STDOUT, frames, joined
+
+
+class Dribble(io.BytesIO):
+    """Gives less than is asked for, as a connection does."""
+
+    def read(self, amount: int | None = -1, /) -> bytes:
+        """Give at most seven bytes."""
+        return super().read(min(7, amount or 0))
+
+
+@given(written=st.lists(st.tuples(st.sampled_from([STDOUT, STDERR]), st.binary(max_size=300))))
+def test_what_a_program_wrote_is_whole_and_told_apart(written: list[tuple[int, bytes]]) -> None:
+    stream = b"".join(struct.pack(">BxxxL", kind, len(said)) + said for kind, said in written)
+    assert list(frames(Dribble(stream))) == written
+
+
+@given(chunks=st.lists(st.binary(max_size=300)), amount=st.integers(1, 500))
+def test_chunks_are_read_as_one_file_in_pieces_of_any_size(chunks: list[bytes], amount: int) -> None:
+    with joined(chunks) as file:
+        assert b"".join(iter(lambda: file.read(amount), b"")) == b"".join(chunks)
