@@ -27,7 +27,7 @@ from sandbox.containers.described import (
 from sandbox.containers.image_store import ImageStore
 from sandbox.containers.packing import packed
 from sandbox.containers.unreachable import check_listens, our_errors
-from sandbox.containers.wire import STDERR, STDOUT, frames, joined
+from sandbox.containers.wire import STDERR, STDOUT, frames
 from sandbox.core.errors import UnavailableError
 
 __all__ = ["Docker", "connect"]
@@ -156,7 +156,7 @@ class Docker:
         finally:
             # Before its input ends: a container that removes itself just then can't be removed.
             self.remove(made.id)
-            line.close()
+            line._response.close()  # noqa: SLF001 - where the SDK keeps the connection
 
     def _create(self, options: ContainerOptions, owner: Owner, **more: Any) -> Any:
         return self._client.containers.create(
@@ -282,11 +282,15 @@ class Docker:
         Raises:
             UnavailableError: There is no such container or folder.
         """
+        api = self._client.api
+        # With the dot the daemon leaves the folder's own name out (docker-cp(1), "SRC_PATH does end with /.").
+        asked = {"params": {"path": f"{path}/."}, "headers": {"Accept-Encoding": "identity"}, "stream": True}
         with our_errors(f"can't read {path} of container {name}"):
-            # With the dot the daemon leaves the folder's own name out (docker-cp(1), "SRC_PATH does end with /.").
-            chunks, _ = self._client.api.get_archive(name, f"{path}/.")
-            with joined(chunks) as archive:
-                yield archive
+            # The SDK's own get_archive gives the connection away, and nobody could close it.
+            answer = api._get(api._url("/containers/{0}/archive", name), **asked)  # noqa: SLF001
+            with contextlib.closing(answer):
+                api._raise_for_status(answer)  # noqa: SLF001
+                yield answer.raw
 
     def put(self, name: str, files: Mapping[str, bytes], *, mode: int = 0o644) -> None:
         """Write files into a container, with the folders that they lack.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import IO
 
 import docker
@@ -16,6 +17,8 @@ from sandbox.containers.unreachable import mend_refusal, our_errors
 from sandbox.core.errors import UnavailableError
 
 __all__ = ["ImageStore"]
+
+_BLOCK_BYTES = 1 << 20
 
 
 class ImageStore:
@@ -87,8 +90,10 @@ class ImageStore:
             UnavailableError: The daemon refuses it, or its disk is full.
         """
         repository, _, name = tag.rpartition(":")
+        # As a file it would be sent line by line.
+        blocks = iter(partial(layer.read, _BLOCK_BYTES), b"")
         with our_errors(f"can't import image {tag}"):
-            said = self._client.api.import_image(src=layer, stream_src=True, repository=repository, tag=name)
+            said = self._client.api.import_image(src=blocks, stream_src=True, repository=repository, tag=name)
         if '"error"' in said:
             raise UnavailableError(f"can't import image {tag}", why=said.strip()[-500:], hint=mend_refusal(said))
 

@@ -191,13 +191,13 @@ def usable_place(docker: Docker) -> Place:
         ("in a container", InContainer(docker)),
         ("on this machine", OnThisMachine()),
     )
-    why = []
+    why, hints = [], ["let Docker reach the registry once"]
     for where, place in places:
         try:
             place.check()
         except UnavailableError as error:
             why.append(f"{where}: {error.why or error.what}")
-            hint = error.hint
+            hints.append(error.hint)
         else:
             return place
-    raise UnavailableError("the images can't be assembled", why="; ".join(why), hint=hint)
+    raise UnavailableError("the images can't be assembled", why="; ".join(why), hint=f"{hints[0]}; or {hints[-1]}")

@@ -1,18 +1,16 @@
-"""What a daemon sends in pieces, put together again."""
+"""What a daemon sends of a program's output, taken apart."""
 
 from __future__ import annotations
 
-import io
 import struct
-from collections.abc import Iterable, Iterator
-from typing import Any, Protocol
+from collections.abc import Iterator
+from typing import Protocol
 
-__all__ = ["STDERR", "STDOUT", "frames", "joined"]
+__all__ = ["STDERR", "STDOUT", "frames"]
 
 STDOUT, STDERR = 1, 2
 
 _HEAD = struct.Struct(">BxxxL")
-_BUFFERED_BYTES = 1 << 20
 
 
 class _Readable(Protocol):
@@ -39,26 +37,3 @@ def _exactly(stream: _Readable, length: int) -> bytes:
         parts.append(part)
         length -= len(part)
     return b"".join(parts)
-
-
-def joined(chunks: Iterable[bytes]) -> io.BufferedReader:
-    """Give a file that reads what chunks hold, one after the other."""
-    return io.BufferedReader(_Chunks(chunks), _BUFFERED_BYTES)
-
-
-class _Chunks(io.RawIOBase):
-    def __init__(self, chunks: Iterable[bytes]) -> None:
-        super().__init__()
-        self._chunks = (memoryview(chunk) for chunk in chunks if chunk)
-        self._rest = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any, /) -> int:
-        target = memoryview(buffer).cast("B")
-        if not self._rest:
-            self._rest = next(self._chunks, memoryview(b""))
-        length = min(len(target), len(self._rest))
-        target[:length], self._rest = self._rest[:length], self._rest[length:]
-        return length

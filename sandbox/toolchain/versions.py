@@ -32,6 +32,7 @@ __all__ = [
     "architecture",
     "load_images",
     "load_versions",
+    "parse_images",
     "parse_versions",
     "read_lock",
     "version_set",
@@ -227,7 +228,16 @@ def load_images() -> Mapping[str, PublishedImage]:
     Raises:
         UsageError: The file is missing or says something that has no meaning; names the place.
     """
-    tables = Table("versions.toml", read_lock()).tables("images")
+    return parse_images(read_lock())
+
+
+def parse_images(lock: Mapping[str, Any]) -> Mapping[str, PublishedImage]:
+    """Make descriptions of the images in the parsed file.
+
+    Raises:
+        UsageError: A key is missing, unknown or of the wrong kind; names the place.
+    """
+    tables = Table("versions.toml", lock).tables("images")
     return {name: _image(table) for name, table in tables.items()}
 
 

