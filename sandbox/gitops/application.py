@@ -19,7 +19,7 @@ from sandbox.gitops.moment import Moment
 from sandbox.gitops.predicates import Predicate
 from sandbox.gitops.repositories import EnvironmentRepo
 from sandbox.gitops.telling import last_action
-from sandbox.kube.api import KubeApi
+from sandbox.kube.api import KubeApi, Watched
 from sandbox.kube.rollout import rollout_waits_for
 
 __all__ = ["Application"]
@@ -68,10 +68,15 @@ class Application:
             self.change(ASK_REFRESH)
         return pending(lacking[0])
 
-    def watched(self) -> list[tuple[str, str, str | None, str]]:
-        """Give that whose changes may settle a verdict, for ``KubeApi.watch``."""
-        objects = ((api_version, kind, self.namespace, "") for api_version, kind in _COMMON)
-        return [(ARGOCD_API, "Application", self._home, self.name), *objects]
+    @property
+    def itself(self) -> Watched:
+        """What to watch of it in Argo CD's namespace."""
+        return ARGOCD_API, "Application", self._home, self.name
+
+    @property
+    def objects(self) -> list[Watched]:
+        """Those of its objects whose changes may settle a verdict."""
+        return [(api_version, kind, self.namespace, "") for api_version, kind in _COMMON]
 
     def _render(self, revision: str) -> list[dict[str, Any]]:
         manifests = self._repository.rendered(revision, self._path)

@@ -18,7 +18,7 @@ import yaml
 
 from sandbox.core.commands import run
 from sandbox.core.errors import UnavailableError
-from sandbox.kube.api import quantity
+from sandbox.kube.quantities import quantity
 
 __all__ = ["Key", "difference", "key_of", "render", "with_namespace"]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from dataclasses import replace
 from typing import Any, Self
 
@@ -22,7 +21,7 @@ from sandbox.gitops.repositories import EnvironmentRepo, SourceRepo
 from sandbox.gitops.telling import WITHIN, acting
 from sandbox.gitops.tenant import APPLICATION, ENVIRONMENTS, Tenant, Tenants
 from sandbox.gitops.traffic import Service, Traffic
-from sandbox.kube.api import Heard, KubeApi, Resource, Watch
+from sandbox.kube.api import Heard, KubeApi, Resource, Watch, shared_api
 
 __all__ = ["World"]
 
@@ -41,7 +40,7 @@ class World:
     def __init__(self, access: Access, tenant: Tenant) -> None:
         self.access = access
         self.tenant = tenant = replace(tenant, prefix=access.tenant_prefix)
-        self.api = KubeApi(access.kubeconfig)
+        self.api = shared_api(access.kubeconfig)
         self.cluster = Cluster(self.api)
         self.source = SourceRepo(access, tenant)
         self.environment = EnvironmentRepo(access, tenant)
@@ -50,8 +49,9 @@ class World:
         self.applications = {
             name: Application(self.api, tenant.application(name), name, self.environment) for name in ENVIRONMENTS
         }
-        self.changed = threading.Event()
-        self._watch: Watch | None = None
+        self._watch = Watch(self.api, self._heard)
+        self.changed = self._watch.changed
+        self._unseen: dict[str, Application] = {}
         self._listeners: list[Heard] = []
 
     @property
@@ -123,6 +123,11 @@ class World:
         self._listeners.append(listener)
 
     def _heard(self, resource: Resource, event: dict[str, Any]) -> None:
+        name = event["object"]["metadata"].get("name", "")
+        # Many a story has one environment: what the others would have is not watched before there is any.
+        if resource.kind == "Application" and name in self._unseen:
+            self._watch.add(self._unseen[name].objects)
+            del self._unseen[name]
         for listener in self._listeners:
             listener(resource, event)
 
@@ -130,13 +135,10 @@ class World:
         """Clear what was left, and begin to watch."""
         self.clear()
         self.claim()
-        kinds = [kind for application in self.applications.values() for kind in application.watched()]
-        self._watch = self.api.watch(kinds, self._heard)
-        self.changed = self._watch.changed
+        self._unseen = {each.name: each for each in self.applications.values()}
+        self._watch.add([each.itself for each in self.applications.values()])
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop watching; what the story made stays, to be looked at."""
-        if self._watch is not None:
-            self._watch.__exit__()
-        self.api.close()
+        self._watch.__exit__()

@@ -6,12 +6,12 @@ Objects are addressed by ``apiVersion`` and ``kind`` through discovery: whatever
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import threading
 import urllib.parse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +22,7 @@ from sandbox.kube.resources import AGGREGATED, Resource, Target, described
 from sandbox.kube.streams import Ending
 from sandbox.kube.tls import share_context
 
-__all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "Watch", "quantity"]
+__all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "Watch", "Watched", "shared_api"]
 
 FIELD_MANAGER = "gitops-sandbox"
 _SECONDS = 20.0
@@ -49,18 +49,6 @@ class KubeError(UnavailableError):
         super().__init__(f"the API server answered {status} to {request}", why=message[:2000])
         self.status = status
         self.reason = reason
-
-
-def quantity(value: Any) -> Decimal | None:
-    """Read a quantity such as ``100m`` or ``64Mi`` (Kubernetes API, ``resource.Quantity``); None when it is none."""
-    from sandbox.kube.client import parse_quantity  # noqa: PLC0415  # paid for by whoever speaks to a cluster
-
-    try:
-        number = Decimal(parse_quantity(value))
-    except ValueError:
-        return None
-    # Decimal reads "NaN" and "Infinity" too; to the API they are no quantities.
-    return number if number.is_finite() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,11 +290,13 @@ class KubeApi:
 
     def watch(
         self,
-        kinds: Sequence[tuple[str, str, str | None, str]],
+        kinds: Sequence[Watched],
         heard: Heard | None = None,
     ) -> Watch:
-        """Start to watch, each ``(apiVersion, kind, namespace, name)``, where no name means all; see ``Watch``."""
-        return Watch(self, [Target(self.resource(each[0], each[1]), each[2], each[3]) for each in kinds], heard)
+        """Start to watch; see ``Watch``."""
+        watch = Watch(self, heard)
+        watch.add(kinds)
+        return watch
 
     def endpoint(self) -> Endpoint:
         """Say where the API server is, for the kubeconfig of another identity.
@@ -332,6 +322,25 @@ class KubeApi:
         self._client.rest_client.pool_manager.clear()
 
 
+def shared_api(kubeconfig: Path) -> KubeApi:
+    """Give the one view of a cluster that all in this process share: its connections last from story to story.
+
+    Raises:
+        UnavailableError: The file is missing or names no cluster.
+    """
+    # A sandbox that was taken down and came up again has other certificates at the same place.
+    return _shared(kubeconfig, kubeconfig.stat().st_mtime_ns if kubeconfig.exists() else 0)
+
+
+@functools.lru_cache(maxsize=16)
+def _shared(kubeconfig: Path, written: int) -> KubeApi:
+    del written
+    return KubeApi(kubeconfig)
+
+
+Watched = tuple[str, str, str | None, str]
+"""What to watch: apiVersion, kind, namespace (None for all), and the only object's name (empty for all)."""
+
 Heard = Callable[[Resource, dict[str, Any]], None]
 """What is told of each event of a watch: of which kind, and the event."""
 
@@ -344,21 +353,24 @@ class Watch:
 
     Args:
         api: Speaks to the cluster.
-        targets: What to watch.
         heard: Called with each event, in the thread that watches its kind.
     """
 
-    def __init__(
-        self,
-        api: KubeApi,
-        targets: Sequence[Target],
-        heard: Heard | None = None,
-    ) -> None:
+    def __init__(self, api: KubeApi, heard: Heard | None = None) -> None:
         self.changed = threading.Event()
         self._ending = Ending()
         self._api = api
         self._heard = heard
-        for target in targets:
+
+    def add(self, kinds: Sequence[Watched]) -> None:
+        """Watch more; what is there already is heard of first, as ADDED.
+
+        Raises:
+            KubeError: The API server does not serve such a kind.
+            UnavailableError: It does not answer.
+        """
+        for api_version, kind, namespace, only in kinds:
+            target = Target(self._api.resource(api_version, kind), namespace, only)
             name = f"watch-{target.resource.plural}"
             threading.Thread(target=self._follow, args=(target,), name=name, daemon=True).start()
 

@@ -8,7 +8,8 @@ import sys
 _THREADS = """
 import sys, threading
 from sandbox.core.errors import UnavailableError
-from sandbox.kube.api import KubeApi, quantity
+from sandbox.kube.api import KubeApi
+from sandbox.kube.quantities import quantity
 
 sys.setswitchinterval(1e-6)  # threads meet in the middle of an import as often as can be
 together, failures = threading.Barrier(8), []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.kube.api import quantity
+from sandbox.kube.quantities import quantity
 
 
 @pytest.mark.parametrize(
