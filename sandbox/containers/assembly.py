@@ -28,6 +28,7 @@ from sandbox.containers.debian import Note, install, install_beside, strip
 from sandbox.containers.oci import Layer, LayerWriter, Layout, write_layout
 from sandbox.containers.preload import preload
 from sandbox.core.commands import run
+from sandbox.core.errors import SandboxError
 from sandbox.toolchain.tool import Tool
 from sandbox.toolchain.versions import architecture
 
@@ -126,4 +127,8 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    try:
+        main(Path(sys.argv[1]))
+    except SandboxError as failure:
+        # Whoever runs this program tells its user what stands on stderr.
+        sys.exit(str(failure))
