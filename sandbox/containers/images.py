@@ -94,27 +94,35 @@ def ensure_images(docker: Docker, *, progress: Progress | None = None) -> Images
     found = _present(docker)
     if found is not None:
         return found
-    place = usable_place(docker)
+    # A registry that does not answer is given up after half a minute.
+    with _telling(told, "debian", "its registry, where that can be reached", None):
+        place = usable_place(docker)
     tools = ensure_tools(TOOLS, progress=progress)
     with kitchen(told) as folder:
         found = _present(docker)
         if found is not None:
             return found
-        begun = time.monotonic()
-
-        def note(text: str) -> None:
-            told.update(_NAME, min(0.99, (time.monotonic() - begun) / _SECONDS), text)
-
-        told.begin(_NAME, "assembly", _SECONDS)
-        try:
-            with place.assembled(tools, folder, note) as made:
-                _take(docker, made, note)
-        finally:
-            told.end(_NAME, time.monotonic() - begun)
+        with _telling(told, _NAME, "assembly", _SECONDS) as note, place.assembled(tools, folder, note) as made:
+            _take(docker, made, note)
     found = _present(docker)
     if found is None:
         raise UnavailableError("the images that were just made are gone", hint="does something prune Docker's images?")
     return found
+
+
+@contextlib.contextmanager
+def _telling(told: Progress, name: str, provider: str, seconds: float | None) -> Iterator[Note]:
+    """Tell of something that takes long, from its beginning to its end; gives what its steps are told by."""
+    begun = time.monotonic()
+
+    def note(text: str) -> None:
+        told.update(name, min(0.99, (time.monotonic() - begun) / seconds) if seconds else None, text)
+
+    told.begin(name, provider, seconds)
+    try:
+        yield note
+    finally:
+        told.end(name, time.monotonic() - begun)
 
 
 def _take(docker: Docker, made: Assembled, note: Note) -> None:
