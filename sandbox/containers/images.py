@@ -95,7 +95,7 @@ def ensure_images(docker: Docker, *, progress: Progress | None = None) -> Images
     if found is not None:
         return found
     # A registry that does not answer is given up after half a minute.
-    with _telling(told, "debian", "its registry, where that can be reached", None):
+    with _telling(told, "debian", "its registry or debootstrap", None):
         place = usable_place(docker)
     tools = ensure_tools(TOOLS, progress=progress)
     with kitchen(told) as folder:
