@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from dataclasses import replace
 from typing import Any, Self
 
@@ -49,8 +50,8 @@ class World:
         self.applications = {
             name: Application(self.api, tenant.application(name), name, self.environment) for name in ENVIRONMENTS
         }
-        self._watch = Watch(self.api, self._heard)
-        self.changed = self._watch.changed
+        self.changed = threading.Event()
+        self._watch: Watch | None = None
         self._unseen: dict[str, Application] = {}
         self._listeners: list[Heard] = []
 
@@ -125,7 +126,7 @@ class World:
     def _heard(self, resource: Resource, event: dict[str, Any]) -> None:
         name = event["object"]["metadata"].get("name", "")
         # Many a story has one environment: what the others would have is not watched before there is any.
-        if resource.kind == "Application" and name in self._unseen:
+        if self._watch and resource.kind == "Application" and name in self._unseen:
             self._watch.add(self._unseen[name].objects)
             del self._unseen[name]
         for listener in self._listeners:
@@ -136,9 +137,13 @@ class World:
         self.clear()
         self.claim()
         self._unseen = {each.name: each for each in self.applications.values()}
+        # One of its own for each telling: what has ended does not begin again.
+        self._watch = Watch(self.api, self._heard)
+        self.changed = self._watch.changed
         self._watch.add([each.itself for each in self.applications.values()])
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop watching; what the story made stays, to be looked at."""
-        self._watch.__exit__()
+        if self._watch is not None:
+            self._watch.__exit__()

@@ -19,6 +19,7 @@ from sandbox.engines.records import Record
 from sandbox.gitops.clearing import clear_tenant
 from sandbox.gitops.registry import RegistryView
 from sandbox.gitops.tenant import Tenant, Tenants
+from sandbox.gitops.world import World
 from sandbox.kube.api import KubeApi
 from sandbox.servers.ci_runs import RunStore
 from sandbox.servers.repositories import create_repository, list_repositories
@@ -257,3 +258,36 @@ def test_the_records_of_its_runs_go(api: KubeApi, access: Access, tenant: Tenant
     clear_tenant(access, api, tenant)
 
     assert [run.repository for run in store.all()] == ["somebody/else"]
+
+
+def test_a_world_hears_of_its_application_and_of_that_ones_objects_each_time_it_is_entered(
+    access: Access, api: KubeApi, tenant: Tenant
+) -> None:
+    world = World(access, tenant)
+    heard: list[tuple[str, str]] = []
+    world.listen(lambda resource, event: heard.append((resource.kind, event["object"]["metadata"].get("name", ""))))
+    name = world.dev.name
+    for telling in ("first", "second"):
+        with world:
+            heard.clear()
+            made(api, "Namespace", name)
+            made(api, "ConfigMap", telling, name)
+            spec = {
+                "project": "default",
+                "destination": {"namespace": name},
+                "source": {"repoURL": "http://git.invalid"},
+            }
+            api.create(
+                {
+                    "apiVersion": API,
+                    "kind": "Application",
+                    "metadata": {"name": name, "namespace": "argocd"},
+                    "spec": spec,
+                }
+            )
+            wanted = {("Application", name), ("ConfigMap", telling)}
+
+            def heard_of(wanted: set[tuple[str, str]] = wanted) -> Observation:
+                return met() if wanted <= {*heard} else pending(f"heard of {heard}")
+
+            wait_for(heard_of, Deadline.after(20), wanted=f"the {telling} telling to hear of both", wake=world.changed)
