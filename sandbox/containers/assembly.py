@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -104,10 +104,9 @@ def _layouts(folder: Path, described: Sequence[Content], note: Note) -> list[Lay
     return layouts
 
 
-def tools_file(tools: Mapping[str, Tool], root_of: Callable[[Tool], Path]) -> bytes:
-    """Describe tools to the program, for which their folders lie elsewhere."""
-    described = {name: asdict(tool) | {"root": str(root_of(tool))} for name, tool in tools.items()}
-    return json.dumps(described).encode()
+def tools_file(tools: Mapping[str, Tool]) -> bytes:
+    """Describe tools to the program, where it finds them."""
+    return json.dumps({name: asdict(tool) for name, tool in tools.items()}, default=str).encode()
 
 
 def main(folder: Path) -> None:

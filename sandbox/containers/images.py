@@ -44,6 +44,7 @@ CONTENTS_LABEL = "dev.gitops-sandbox.contents"
 # To be raised when the way in which images are made changes what is in them.
 _RECIPE = 5
 
+_NAME = "images"
 _SECONDS = 180.0
 _LOCK_SECONDS = 3600.0
 
@@ -135,9 +136,6 @@ def _take(docker: Docker, made: Assembled, note: Note) -> None:
     ):
         note(f"into Docker: {tag}")
         import_tree(docker, opened, tag, [*changes, label])
-
-
-_NAME = "images"
 
 
 def _present(docker: Docker) -> Images | None:

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Protocol, cast
 
@@ -100,9 +100,10 @@ class InContainer:
         docker, image = self._docker, self._debian
         if docker.images.find(image.reference) is None:
             docker.images.pull(image.repository, image.digest, note)
-        # Another program's links lead out of its folder: those are sent, not mounted.
-        sent = {name for name, tool in tools.items() if tool.provider == "system"}
-        mounts = {str(tool.root): _inside(tool) for name, tool in tools.items() if name not in sent}
+        inside = {name: replace(tool, root=Path(_INSIDE, "tools", name)) for name, tool in tools.items()}
+        # The machine's own programs are links that lead out of their folders: those are sent, not mounted.
+        sent = [name for name, tool in tools.items() if tool.provider == "system"]
+        mounts = {str(tool.root): str(inside[name].root) for name, tool in tools.items() if name not in sent}
         options = ContainerOptions(
             f"gitops-sandbox-assembly-{folder.name}",
             image.reference,
@@ -114,10 +115,9 @@ class InContainer:
             privileged=True,
         )
         with docker.held(options, _OWNER) as container:
-            files = {f"{_inside(tools[name])}/bin/{tools[name].program}": tools[name].binary() for name in sent}
-            docker.put(container.id, {name: path.read_bytes() for name, path in files.items()}, mode=0o755)
-            described = tools_file(tools, lambda tool: Path(_inside(tool)))
-            docker.put(container.id, {f"{_INSIDE}/{TOOLS_FILE}": described})
+            programs = {str(inside[name].binary()): tools[name].binary().read_bytes() for name in sent}
+            docker.put(container.id, programs, mode=0o755)
+            docker.put(container.id, {f"{_INSIDE}/{TOOLS_FILE}": tools_file(inside)})
             for argv in _STEPS:
                 docker.execute(container.id, argv, follow=note)
             held = docker.execute(container.id, ["cat", f"{_INSIDE}/{HELD}"])
@@ -126,10 +126,6 @@ class InContainer:
                 node=lambda: docker.archive(container.id, f"{_INSIDE}/{NODE}"),
                 registry=lambda: docker.archive(container.id, f"{_INSIDE}/{REGISTRY}"),
             )
-
-
-def _inside(tool: Tool) -> str:
-    return f"{_INSIDE}/tools/{tool.name}"
 
 
 # The copy comes before what only the assembly needs is installed.
@@ -191,13 +187,15 @@ def usable_place(docker: Docker) -> Place:
         ("in a container", InContainer(docker)),
         ("on this machine", OnThisMachine()),
     )
-    why, hints = [], ["let Docker reach the registry once"]
+    why, hint = [], ""
     for where, place in places:
         try:
             place.check()
         except UnavailableError as error:
             why.append(f"{where}: {error.why or error.what}")
-            hints.append(error.hint)
+            hint = error.hint
         else:
             return place
-    raise UnavailableError("the images can't be assembled", why="; ".join(why), hint=f"{hints[0]}; or {hints[-1]}")
+    raise UnavailableError(
+        "the images can't be assembled", why="; ".join(why), hint=f"let Docker reach the registry once; or {hint}"
+    )

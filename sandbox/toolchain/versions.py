@@ -263,7 +263,8 @@ def parse_versions(lock: Mapping[str, Any]) -> Versions:
     top.check(top.number("schema") == SCHEMA, f"only schema {SCHEMA} is understood")
     modules = {name: _module(name, table) for name, table in top.tables("go_modules").items()}
     tools = top.tables("tools")
-    top.tables("images")
+    for table in top.tables("images").values():
+        _image(table)
     top.check("go" in tools, "tools.go, the toolchain that builds, is missing")
     known = _Known(modules, tools["go"].text("version"))
     parsed = {name: _tool(name, table, known) for name, table in tools.items()}

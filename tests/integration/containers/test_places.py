@@ -98,13 +98,14 @@ def test_a_registry_that_nobody_serves_is_named_with_the_image(docker: Docker, t
 
 
 def test_an_assembly_in_a_container_makes_what_one_on_this_machine_makes(
-    docker: Docker, debian: PublishedImage, images: Images, tmp_path: Path
+    docker: Docker, owner: Owner, debian: PublishedImage, images: Images
 ) -> None:
     place = InContainer(docker, debian)
     place.check()
     told: list[str] = []
-    with place.assembled(ensure_tools(TOOLS), tmp_path, told.append) as made:
-        name = f"gitops-sandbox-assembly-{tmp_path.name}"
+    # Of the folder only the name is used, which no other run of this test has.
+    with place.assembled(ensure_tools(TOOLS), Path(owner.name), told.append) as made:
+        name = f"gitops-sandbox-assembly-{owner.name}"
         assert docker.container(name) is not None
         with made.node() as archive, tarfile.open(fileobj=archive, mode="r|") as tar:
             node = {member.name: (member.uid, member.mode & 0o7777) for member in tar}
