@@ -77,8 +77,9 @@ def _at_once(jobs: dict[int, Job[T]], at_once: int, cancelled: threading.Event) 
             places.put(place)
 
     with ThreadPoolExecutor(at_once, thread_name_prefix="job") as pool:
-        futures: dict[Future[T], int] = {pool.submit(take_turn, job): number for number, job in jobs.items()}
+        futures: dict[Future[T], int] = {}
         try:
+            futures.update((pool.submit(take_turn, job), number) for number, job in jobs.items())
             ended, left = wait(futures, return_when=FIRST_EXCEPTION)
             broken = [future for future in ended if future.exception() is not None]
         except BaseException:

@@ -141,8 +141,11 @@ def _wait(
 def _all(bring: Callable[[Component], None], components: Sequence[Component], given_up: threading.Event) -> None:
     """Run ``bring`` for all at once, until each has ended, well or badly."""
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(components)))
-    running = [pool.submit(bring, component) for component in components]
+    running: list[concurrent.futures.Future[None]] = []
     try:
+        # One by one: an interrupt between two must still find those that have begun.
+        for component in components:
+            running.append(pool.submit(bring, component))  # noqa: PERF401  # a comprehension would lose them
         concurrent.futures.wait(running)
     finally:
         # Also when the user interrupts: what is half done is ended first, or it would write into a folder that goes.

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -61,4 +63,25 @@ def test_an_error_cancels_the_others_and_goes_up_when_they_have_ended() -> None:
 
     with pytest.raises(UnavailableError, match="it broke"):
         run_jobs([Job(fails), Job(waits), Job(never, alone=True)], 2)
+    assert ended == ["cancelled"]
+
+
+def test_an_interrupt_while_jobs_are_given_out_cancels_those_that_have_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    submit, begun, ended = ThreadPoolExecutor.submit, threading.Event(), list[str]()
+
+    def waits(turn: Turn) -> None:
+        begun.set()
+        assert turn.cancelled.wait(10)
+        ended.append("cancelled")
+
+    def interrupted(*words: Any) -> Any:
+        if begun.is_set():
+            raise KeyboardInterrupt
+        future = submit(*words)
+        assert begun.wait(10)
+        return future
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run_jobs([Job(waits), Job(waits)], 2)
     assert ended == ["cancelled"]

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -160,3 +162,22 @@ def test_no_thread_is_left_when_all_is_up(context: Context) -> None:
     for thread in started:
         thread.join(5)
     assert not [thread.name for thread in started if thread.is_alive()]
+
+
+def test_an_interrupt_while_components_are_begun_ends_those_that_have_begun(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, running = ThreadPoolExecutor.submit, list[Any]()
+
+    def interrupted(*words: Any) -> Any:
+        if running:
+            raise KeyboardInterrupt
+        running.append(submit(*words))
+        return running[0]
+
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bring(context, Part("waits", look=lambda: pending("not yet")), Part("never-begun"), seconds=60)
+    # Python waits for such threads before it exits.
+    with pytest.raises(SandboxError, match="another component failed first"):
+        running[0].result(timeout=5)
