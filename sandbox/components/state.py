@@ -109,7 +109,7 @@ class Writing(Protocol):
 
 @runtime_checkable
 class Acting(Protocol):
-    """A component that changes the cluster by itself, some time after it was given reason to."""
+    """A component that changes what others find in the cluster by itself, some time after it was given reason to."""
 
     @property
     def name(self) -> str:

@@ -125,9 +125,7 @@ class Snapshots:
         if (self._folder / name).exists():
             raise UsageError(f"there is a snapshot {name!r} already", hint=f"snapshot {name} --remove, or another name")
         with self._held(Deadline.after(_REST_SECONDS)):
-            for part in self._components:
-                if isinstance(part, Settling):
-                    part.settle(self._context)
+            self._settle()
             self._keep(name, self._holding, (_TENANTS,))
         return Kept(name, str(self._record(self._folder / name)["made"]))
 
@@ -189,6 +187,18 @@ class Snapshots:
         return name
 
     # Keeping.
+
+    def _settle(self) -> None:
+        """Wait until nothing changes, and nobody has reason to change anything: one may render for a while."""
+
+        def settled() -> Observation:
+            for part in self._components:
+                if isinstance(part, Settling):
+                    part.settle(self._context)
+            busy = self._busy()
+            return pending("; ".join(busy)) if busy else met("nothing changes")
+
+        wait_for(settled, Deadline.after(_BACK_SECONDS), wanted=f"sandbox {self._context.name} to come to rest")
 
     def _keep(self, name: str, parts: Sequence[Holding], folders: Sequence[str] = ()) -> None:
         make_private_dir(self._folder)
@@ -308,7 +318,7 @@ class Snapshots:
         """Put everything back, and again whatever was changed meanwhile by what was still at work."""
 
         def still() -> Observation:
-            busy = [f"{part.name}: {seen.seen}" for part, seen in self._acting() if seen.state is not State.MET]
+            busy = self._busy()
             changes = self._each(self._holding, lambda part: part.load(self._context, folder / part.name))
             if busy or any(changes):
                 changed = [
@@ -326,10 +336,11 @@ class Snapshots:
         )
         put_back_tree(folder / _TENANTS, self._context.folder / _TENANTS)
 
-    def _acting(self) -> Iterator[tuple[Acting, Observation]]:
-        for part in self._components:
-            if isinstance(part, Acting) and not self._is_paused(part):
-                yield part, part.resting(self._context)
+    def _busy(self) -> list[str]:
+        """Say who is about to change anything."""
+        acting = [part for part in self._components if isinstance(part, Acting) and not self._is_paused(part)]
+        looks = [(part, part.resting(self._context)) for part in acting]
+        return [f"{part.name}: {look.seen}" for part, look in looks if look.state is not State.MET]
 
     def _is_paused(self, part: Acting) -> bool:
         status = self._context.supervisor.components().get(part.name)

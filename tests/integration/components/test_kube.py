@@ -8,17 +8,21 @@ import secrets
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from sandbox.components.base import Context
+from sandbox.components.cluster_state import ClusterState
+from sandbox.components.embedded.etcd import Etcd
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import UnavailableError
 from sandbox.gitops.cluster import Cluster
 from sandbox.gitops.manifests import difference
 from sandbox.kube.api import KubeApi, KubeError
+from sandbox.kube.custom_types import served_as_defined
 from tests.integration.components.conftest import Bring
 
 IMAGE = "registry.invalid/greeter:1"
@@ -322,3 +326,44 @@ def test_a_server_that_is_gone_is_told(cluster: Context, tmp_path_factory: pytes
     path.write_text(yaml.safe_dump(config))
     with pytest.raises(UnavailableError, match="the API server does not answer"):
         KubeApi(path).get("v1", "Namespace", "default")
+
+
+def test_a_cluster_that_was_put_back_rests_when_its_types_are_served_as_they_were(
+    cluster: Context, api: KubeApi, tmp_path: Path
+) -> None:
+    part: ClusterState = Etcd()
+    part.save(cluster, tmp_path)
+    toys = {"plural": "toys", "singular": "toy", "kind": "Toy", "listKind": "ToyList"}
+    version = {"name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}
+    definition = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "toys.example.com"},
+        "spec": {"group": "example.com", "scope": "Cluster", "names": toys, "versions": [version]},
+    }
+
+    def rests() -> None:
+        wait_for(lambda: part.resting(cluster), Deadline.after(60), wanted="the types to be served", every=0.01)
+
+    def gone() -> Observation:
+        left = api.get(*sets)
+        return pending("it is there") if left else met("gone")
+
+    sets = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", "applicationsets.argoproj.io")
+    api.delete(*sets)
+    # The API server first removes what there is of it.
+    wait_for(gone, Deadline.after(60), wanted="the definition to be gone")
+    api.apply(definition)
+    rests()
+    kinds = {kind.plural for kind in api.kinds()}
+    assert "toys" in kinds
+    assert "applicationsets" not in kinds
+    part.load(cluster, tmp_path)
+    rests()
+    # As a program that begins anew would find them.
+    for kind in api.kinds():
+        assert kind.plural != "toys"
+        if "list" in kind.verbs:
+            api.metadata(kind)
+    assert api.list("argoproj.io/v1alpha1", "ApplicationSet") == []
+    assert served_as_defined(api).seen == "3 custom types are served"

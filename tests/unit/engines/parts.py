@@ -11,7 +11,7 @@ from sandbox.components.base import Context
 from sandbox.core.conditions import Deadline, Observation, met, pending
 from sandbox.core.errors import UnavailableError
 
-__all__ = ["Cluster", "Memory", "Part", "Writer"]
+__all__ = ["Cluster", "Memory", "Part", "Worker", "Writer"]
 
 
 class Part:
@@ -113,6 +113,24 @@ class Memory(Part):
         del context
         self.looks -= 1
         return pending("it begins") if self.looks else met("back")
+
+
+class Worker(Part):
+    """A part that works for a while, and in the end changes what another holds."""
+
+    def __init__(self, etcd: Part) -> None:
+        super().__init__("worker", starts_empty=True)
+        self.etcd = etcd
+        self.looks = 3
+
+    def resting(self, context: Context) -> Observation:
+        """Work on."""
+        del context
+        self.looks -= 1
+        if self.looks > 0:
+            return pending("it renders")
+        self.etcd.holds = "rendered"
+        return met("it has no work left")
 
 
 class Cluster(Part):

@@ -15,7 +15,7 @@ from sandbox.core.errors import DeadlineError, UnavailableError, UsageError
 from sandbox.core.supervision import SupervisorClient
 from sandbox.engines import snapshots
 from sandbox.engines.snapshots import Snapshots
-from tests.unit.engines.parts import Cluster, Memory, Part, Writer
+from tests.unit.engines.parts import Cluster, Memory, Part, Worker, Writer
 
 _COUNTER = itertools.count()
 
@@ -214,6 +214,16 @@ def test_what_remembers_is_ended_before_a_snapshot_is_put_back_and_waited_for_af
     found.go_back("one")
     assert memory.told == ["ended at later", "begun at first"]
     assert memory.looks == 0
+
+
+def test_a_snapshot_waits_for_whoever_is_about_to_change_something(tmp_path: Path) -> None:
+    etcd = Part("etcd", starts_empty=False)
+    found = with_parts(tmp_path, etcd, Worker(etcd))
+    etcd.holds = "not yet"
+    found.keep("one")
+    etcd.holds = "later"
+    found.go_back("one")
+    assert etcd.holds == "rendered"
 
 
 def test_what_remembers_begins_anew_when_putting_back_fails_too(tmp_path: Path) -> None:
