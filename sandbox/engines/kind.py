@@ -11,9 +11,10 @@ from pathlib import Path
 from sandbox.components import git_server
 from sandbox.components.argocd.config import ArgocdConfig
 from sandbox.components.argocd.ha import HA_NODES
-from sandbox.components.argocd.in_cluster import ArgocdInCluster, ArgocdManifests, ArgocdSettings
+from sandbox.components.argocd.in_cluster import ArgocdManifests, ArgocdSettings
 from sandbox.components.base import Component
 from sandbox.components.ci_runner import CiRunner
+from sandbox.components.kind.argocd import ArgocdInKind
 from sandbox.components.kind.cluster import KindCluster, NodeRegistry, finished, node_name
 from sandbox.components.kind.container import end_making, network_name
 from sandbox.components.kind.etcd import KindEtcd
@@ -65,7 +66,7 @@ class Kind(Engine):
 
     def components(self) -> list[Component]:
         """Give the parts of a sandbox on kind."""
-        argocd = ArgocdInCluster()
+        argocd = ArgocdInKind()
         return [
             argocd_pki(),
             RegistryContainer(),
