@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import time
@@ -34,11 +35,13 @@ PROGRAMS = Path(sys.executable).parent
 PICTURE = "picture"
 COLUMNS = 112
 
+_EMBEDDED = ["tests/e2e", "--ignore=tests/e2e/kind", "--ignore=tests/e2e/cluster"]
 _MANY = "tests/e2e/test_many_manifests.py"
-_WITHOUT = ["--ignore=tests/e2e/kind", "--ignore=tests/e2e/cluster", f"--ignore={_MANY}"]
+_KIND, _HA = "tests/e2e/kind", "tests/e2e/kind/test_ha.py"
+_CLUSTER, _GUEST = "tests/e2e/cluster", "tests/e2e/cluster/test_guest.py"
+_ALWAYS, _BY_NIGHT = ("-m", "not nightly"), ("-m", "nightly")
 _BY_FILE = ("-n", "2", "--dist", "loadfile")
-_HA = "tests/e2e/kind/test_ha.py"
-_GUEST = "tests/e2e/cluster/test_guest.py"
+_LONGEST_FIRST = (*_BY_FILE, "--no-loadscope-reorder")
 
 CHECKS: dict[str, list[list[str]]] = {
     "lint": [
@@ -48,12 +51,12 @@ CHECKS: dict[str, list[list[str]]] = {
         ["lint-imports"],
     ],
     "unit": [["pytest", "tests/unit", "-n", "2"]],
-    "integration": [["pytest", "tests/integration", *_BY_FILE]],
+    "integration": [["pytest", "tests/integration", *_ALWAYS, *_BY_FILE]],
     # Each file has sandboxes of its own; two keep two cores busy.
-    "e2e": [["pytest", "tests/e2e", *_WITHOUT, *_BY_FILE, "--no-loadscope-reorder", "--durations", "30"]],
+    "e2e": [["pytest", *_EMBEDDED, *_ALWAYS, *_LONGEST_FIRST, "--durations", "30"]],
     # After them: a cluster of containers keeps two cores busy by itself.
-    "kind": [["pytest", "tests/e2e/kind", f"--ignore={_HA}", "--durations", "15"]],
-    "cluster": [["pytest", "tests/e2e/cluster", f"--ignore={_GUEST}", "--durations", "5"]],
+    "kind": [["pytest", _KIND, *_ALWAYS, "--durations", "15"]],
+    "cluster": [["pytest", _CLUSTER, *_ALWAYS, "--durations", "5"]],
 }
 """What `test` runs, in this order: program and arguments of each."""
 
@@ -62,7 +65,18 @@ PARTS: dict[str, list[list[str]]] = {
     "ha": [["pytest", _HA]],
     "guest": [["pytest", _GUEST]],
 }
-"""What it runs when asked for by name: what takes long on a small machine, for every night."""
+"""Whose sandboxes fill a small machine alone; a part of `nightly`."""
+
+NIGHTLY: dict[str, list[list[str]]] = {
+    "nightly": [
+        ["pytest", "tests/integration", *_BY_NIGHT],
+        ["pytest", *_EMBEDDED, f"--ignore={_MANY}", *_BY_NIGHT, *_LONGEST_FIRST, "--durations", "15"],
+        ["pytest", _KIND, f"--ignore={_HA}", *_BY_NIGHT, "--durations", "15"],
+        ["pytest", _CLUSTER, f"--ignore={_GUEST}", *_BY_NIGHT, "--durations", "5"],
+        *itertools.chain.from_iterable(PARTS.values()),
+    ],
+}
+"""What it runs every night, after what `test` runs: the cases and the long ones that are left out there."""
 
 NEEDS = {
     "integration": ("embedded", "kind"),
@@ -72,6 +86,7 @@ NEEDS = {
     "ha": ("kind",),
     "cluster": ("kind", "cluster"),
     "guest": ("kind", "cluster"),
+    "nightly": ("embedded", "kind", "cluster"),
 }
 """Whose tools a suite needs: to build them takes longer than any test may."""
 
@@ -79,32 +94,33 @@ NEEDS = {
 @verb(
     words="suite",
     help={
-        "suite": f"Only this one: {', '.join(CHECKS | PARTS)}.",
+        "suite": f"Only this one: {', '.join(CHECKS | NIGHTLY | PARTS)}.",
         "select": "Only tests whose name matches (pytest -k).",
     },
 )
 def test(_: Context, suite: str = "", select: str = "") -> None:
     """Check the project: lint, unit, integration and e2e tests, and those in real clusters, in this order.
 
-    Examples: test; test unit; test kind; test many; test ha; test guest; test e2e --select core
+    Examples: test; test nightly; test unit; test kind; test many; test ha; test guest; test e2e --select core
     """
-    known = CHECKS | PARTS
+    known = CHECKS | NIGHTLY | PARTS
     suites = [check_choice("suite", suite, known)] if suite else list(CHECKS)
     for each in suites:
         for engine in NEEDS.get(each, ()):
             _fetch(engine)
-        for words in known[each]:
-            began = time.monotonic()
-            command = [
-                str(PROGRAMS / words[0]),
-                *words[1:],
-                *(["-k", select] if select and words[0] == "pytest" else []),
-            ]
-            print(f"==> {' '.join(words)}", flush=True)  # noqa: T201  # says which check speaks
-            done = subprocess.run(command, cwd=ROOT, check=False)
-            print(f"    {time.monotonic() - began:.1f} s", flush=True)  # noqa: T201
-            if done.returncode:
-                raise Exit(f"{words[0]} of {each} found something", code=1)
+        # All of a suite, also after one has found something: a night is told as a whole.
+        found = [words for words in known[each] if not _passes(words, select)]
+        if found:
+            raise Exit(f"{', '.join(dict.fromkeys(words[0] for words in found))} of {each} found something", code=1)
+
+
+def _passes(words: list[str], select: str) -> bool:
+    began = time.monotonic()
+    command = [str(PROGRAMS / words[0]), *words[1:], *(["-k", select] if select and words[0] == "pytest" else [])]
+    print(f"==> {' '.join(words)}", flush=True)  # noqa: T201  # says which check speaks
+    done = subprocess.run(command, cwd=ROOT, check=False)
+    print(f"    {time.monotonic() - began:.1f} s", flush=True)  # noqa: T201
+    return done.returncode == 0
 
 
 def _fetch(engine: str) -> None:

@@ -10,10 +10,12 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.ports import is_free
@@ -24,6 +26,7 @@ __all__ = [
     "ROOT",
     "Outcome",
     "User",
+    "by_night",
     "crane_account",
     "git_account",
     "leaks",
@@ -40,6 +43,19 @@ BEHIND_A_PROXY = dict.fromkeys(_PROXIES, "http://127.0.0.1:9") | dict.fromkeys((
 
 _COMMAND_SECONDS = 240.0
 _ENDING_SECONDS = 30.0
+
+
+def by_night(cases: Iterable[Any], but: Callable[[Any], bool]) -> list[Any]:
+    """Give the cases of a test of which some are always shown, and the others every night.
+
+    Args:
+        cases: The values of its parameters; a tuple where it has several.
+        but: Says which are always shown.
+    """
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=() if but(case) else pytest.mark.nightly)
+        for case in cases
+    ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ def _commit(repository: UserRepository, user: User) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.nightly
 def test_a_hook_lets_through_what_holds_and_nothing_else(user: User, tmp_path: Path) -> None:
     repository = UserRepository(tmp_path / "own")
     first = repository.commit({"apps/it.yaml": "# to be written\n"})

@@ -86,6 +86,7 @@ def test_an_up_that_is_told_to_stop_ends_all_that_it_began(
     assert NAME not in user.ports()
 
 
+@pytest.mark.nightly
 @moments
 def test_a_second_ctrl_c_leaves_nothing_either(user: User, processes: int) -> None:
     code, stdout, stderr = interrupted_up(user, processes, signal.SIGINT, signal.SIGINT)
@@ -120,6 +121,7 @@ def test_an_interrupted_repair_loses_nothing_that_was_kept(user: User) -> None:
     assert KubeApi(Path(again["kubeconfig"])).get("v1", "ConfigMap", "kept", "default") is not None
 
 
+@pytest.mark.nightly
 def test_a_story_that_is_interrupted_leaves_the_sandbox_standing(user: User) -> None:
     user.ok("up", "--name", NAME)
     command = user.start("demo", "--name", NAME, "--json")

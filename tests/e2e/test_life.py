@@ -19,10 +19,12 @@ from sandbox.core.supervision import SupervisorClient
 from sandbox.engines.embedded import Embedded
 from sandbox.kube.api import KubeApi
 from sandbox.servers.repositories import create_repository
-from tests.e2e.support import User, crane_account, git_account, tool
+from tests.e2e.support import User, by_night, crane_account, git_account, tool
 
 NAME = "life"
 COMPONENTS = [part.name for part in Embedded().components() if isinstance(part, ProcessComponent)]
+# What the others stand on, what acts, and what is ours.
+ALWAYS = ("etcd", "argocd-application-controller", "git-server")
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -63,7 +65,7 @@ def push_commit(status: dict[str, Any], repository: str, scratch: Path) -> str:
     return run(["git", "-C", work, "rev-parse", "main"], timeout=30, env=environment).strip()
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", by_night(COMPONENTS, but=ALWAYS.__contains__))
 def test_a_killed_component_is_restarted_and_status_says_so(user: User, standing: dict[str, Any], name: str) -> None:
     before = component(standing, name)
     os.kill(before["pid"], signal.SIGKILL)
@@ -160,6 +162,7 @@ def test_two_ups_of_one_name_at_once_make_one_sandbox(user: User) -> None:
     assert [programs[program] for program in etcd] == [1]
 
 
+@pytest.mark.nightly
 def test_two_sandboxes_at_once_share_no_port_and_down_all_ends_both(user: User) -> None:
     user.ok("down", "--all")
     names = ["one", "other"]

@@ -14,7 +14,7 @@ CONFIG_MAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: NAME}\ndata: {a:
 # Argo CD takes some 20 ms of a core for each dry run and each apply, and the machine may be busy.
 SECONDS = 1500.0
 
-pytestmark = pytest.mark.timeout(SECONDS + 60)
+pytestmark = [pytest.mark.timeout(SECONDS + 60), pytest.mark.nightly]
 
 
 def test_two_thousand_manifests_in_one_application_are_synced_and_proved(user: User, tmp_path: Path) -> None:

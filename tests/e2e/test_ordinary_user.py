@@ -61,6 +61,7 @@ def name() -> Iterator[str]:
         subprocess.run(["userdel", "--remove", name], check=True, capture_output=True, timeout=60)
 
 
+@pytest.mark.nightly
 @pytest.mark.skipif(os.getuid() != 0, reason="whoever is not root runs the whole suite as an ordinary user already")
 @pytest.mark.timeout(900)
 def test_a_fresh_clone_in_a_folder_with_spaces_tells_the_core_story_as_an_ordinary_user(name: str) -> None:

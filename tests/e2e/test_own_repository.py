@@ -277,6 +277,7 @@ def nothing_of_a_check(user: User) -> Iterator[None]:
     assert not [process for process in user.processes() if "check-" in str(process)]
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("nothing_of_a_check")
 def test_a_check_takes_many_manifests_and_names_a_circle_and_leaves_nothing(
     user: User, trouble: UserRepository, tmp_path: Path
@@ -297,6 +298,7 @@ def test_a_check_takes_many_manifests_and_names_a_circle_and_leaves_nothing(
     assert trouble.state() == before
 
 
+@pytest.mark.nightly
 @pytest.mark.usefixtures("nothing_of_a_check")
 def test_a_check_holds_once_it_is_given_what_the_real_cluster_has_beforehand(user: User, tmp_path: Path) -> None:
     needy = UserRepository(tmp_path / "needy")

@@ -145,6 +145,7 @@ def test_workers_share_one_sandbox_and_a_killed_one_spoils_no_verdict_of_another
     assert [path.name for path in project.user.folder.iterdir() if "pytest" in path.name] == []
 
 
+@pytest.mark.nightly
 def test_in_a_standing_sandbox_the_same_holds_and_only_what_failed_is_kept(project: Project) -> None:
     access = project.user.ok("up", "--name", NAME)
     project.write("test_releases.py", TESTS)

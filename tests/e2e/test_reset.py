@@ -25,7 +25,7 @@ from sandbox.kube.api import KubeApi
 from sandbox.servers.ci_runs import RunStore
 from scenarios import catalogue
 from tests.e2e.moments import differences, everything, settled
-from tests.e2e.support import ROOT, User
+from tests.e2e.support import ROOT, User, by_night
 
 NAME = "reset"
 API = "argoproj.io/v1alpha1"
@@ -188,7 +188,13 @@ WRECKS = [
 ]
 
 
-@pytest.mark.parametrize("wreck", WRECKS, ids=lambda wreck: wreck.__name__.replace("_", "-"))
+@pytest.mark.parametrize(
+    "wreck",
+    by_night(
+        WRECKS, but=lambda wreck: wreck not in (passes_right_after_another_reset, fills_a_repository_with_a_large_file)
+    ),
+    ids=lambda wreck: wreck.__name__.replace("_", "-"),
+)
 def test_after_a_reset_nothing_is_left_of_a_story_that(
     access: Access, clean: dict[str, Any], wreck: Callable[[Access], None]
 ) -> None:
@@ -238,6 +244,7 @@ def test_after_a_worker_was_killed_in_the_middle_its_tenant_is_cleared(
     assert left == []
 
 
+@pytest.mark.nightly
 def test_a_reset_that_is_killed_is_finished_by_up(user: User, access: Access, clean: dict[str, Any]) -> None:
     deployed(access)
     mark = access.folder / "snapshots" / ".going-back"
@@ -259,6 +266,7 @@ def test_a_reset_that_is_killed_is_finished_by_up(user: User, access: Access, cl
     assert differences(clean, settled(access)) == []
 
 
+@pytest.mark.nightly
 def test_a_reset_keeps_as_many_nodes_as_the_sandbox_was_last_asked_to_have(
     user: User, access: Access, clean: dict[str, Any]
 ) -> None:

@@ -138,6 +138,7 @@ def quiet(access: Access) -> Observation:
     return pending("; ".join(changed)) if changed else met("")
 
 
+@pytest.mark.nightly
 def test_a_story_passes_right_after_a_restore(world: World, access: Access) -> None:
     rewinding.snapshot(NAME, "before")
     released(world, "1")
@@ -203,6 +204,7 @@ def test_a_full_disk_is_told_of_and_leaves_no_half_snapshot_and_a_sandbox_that_w
     assert user.ok("snapshot", "fits", "--name", NAME)["snapshot"]["name"] == "fits"
 
 
+@pytest.mark.nightly
 def test_a_snapshot_is_refused_while_a_run_goes_on_and_names_it(user: User, world: World, access: Access) -> None:
     world.source.begin()
     workflow = world.source.copy.folder / ".github" / "workflows" / "ci.yaml"
@@ -224,6 +226,7 @@ def test_a_snapshot_is_refused_while_a_run_goes_on_and_names_it(user: User, worl
     released(world, "1")
 
 
+@pytest.mark.nightly
 @pytest.mark.parametrize("after", [0.02, 0.5])
 def test_a_restore_that_is_killed_is_finished_by_up(user: User, world: World, access: Access, after: float) -> None:
     earlier = released(world, "1")
@@ -256,6 +259,7 @@ def test_snapshots_are_for_their_user_alone(world: World, access: Access) -> Non
     assert {path.stat().st_mode & 0o077 for path in (folder, folder / "private")} == {0}
 
 
+@pytest.mark.nightly
 def test_snapshots_go_with_the_sandbox(user: User, world: World, access: Access) -> None:
     del world
     rewinding.snapshot(NAME, "gone")
@@ -265,6 +269,7 @@ def test_snapshots_go_with_the_sandbox(user: User, world: World, access: Access)
     assert user.ok("snapshot", "--name", NAME)["snapshots"] == []
 
 
+@pytest.mark.nightly
 def test_the_deletion_of_what_a_restore_brings_back_is_not_remembered(world: World) -> None:
     """The garbage collector remembers owners that are gone: what they own must not go when they come back."""
     rewinding.snapshot(NAME, "before")

@@ -22,6 +22,8 @@ ALONE_SECONDS = float(os.environ.get("GITOPS_SANDBOX_SOAK_SECONDS", "60"))
 SUSPENDED_SECONDS = 60.0
 NAME = "soak"
 
+pytestmark = pytest.mark.nightly
+
 
 @pytest.fixture(scope="module")
 def world(user: User) -> Iterator[World]:

@@ -199,6 +199,7 @@ def test_stories_told_at_once_give_what_they_give_one_by_one_in_the_order_asked_
     assert [name for name, _, _ in verdicts(two.stdout)] == ["quick", "broken", "small"]
 
 
+@pytest.mark.nightly
 def test_sabotages_told_at_once_are_all_noticed_those_that_break_what_is_shared_too(user: User, stories: Path) -> None:
     told = user.ok("sabotage", "--all", "--scenario", f"{stories}::healing", "--jobs", "2", "--name", NAME)
     assert [row["name"] for row in told["sabotages"]] == ["alone", "unhealed", "paused"]

@@ -38,6 +38,7 @@ def constraints(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.nightly
 def test_the_tutorial_works_and_shows_what_it_says(user: User, wheels: Path, constraints: Path, tmp_path: Path) -> None:
     environment = {
         **user.environment(),

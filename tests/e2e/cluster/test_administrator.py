@@ -29,6 +29,7 @@ def may(plain: PlainCluster, status: dict[str, str], *words: str) -> bool:
     return plain.succeeds(*asked, kubeconfig=Path(status["kubeconfig"]))
 
 
+@pytest.mark.nightly
 def test_a_sandbox_comes_rests_and_goes_and_the_cluster_is_as_it_was(user: User, plain: PlainCluster) -> None:
     before, kubeconfig = plain.objects(), plain.kubeconfig.read_bytes()
 

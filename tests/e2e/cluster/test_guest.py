@@ -18,7 +18,7 @@ from tests.e2e.support import User
 NAME = "g1"
 PLACE = ("--context", "theirs", "--name", NAME, "--argocd", NAMESPACE)
 
-pytestmark = pytest.mark.timeout(COLD_SECONDS)
+pytestmark = [pytest.mark.timeout(COLD_SECONDS), pytest.mark.nightly]
 
 
 @dataclass(frozen=True)

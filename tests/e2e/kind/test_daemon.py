@@ -76,6 +76,7 @@ def own(reachable: None, user: User, folder: Path) -> Iterator[tuple[Daemon, Use
             yield daemon, one
 
 
+@pytest.mark.nightly
 def test_a_sandbox_lives_through_a_restart_of_the_daemon_with_all_that_it_holds(own: tuple[Daemon, User]) -> None:
     daemon, user = own
     inside = {"within": daemon.inside}

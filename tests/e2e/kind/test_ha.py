@@ -31,7 +31,7 @@ REPLICAS = {
 STAY_SECONDS = 5.0
 LIVE_SECONDS = 240.0  # Argo CD keeps for three minutes which commit is the newest
 
-pytestmark = pytest.mark.timeout(COLD_SECONDS)
+pytestmark = [pytest.mark.timeout(COLD_SECONDS), pytest.mark.nightly]
 
 
 @pytest.fixture(scope="module")

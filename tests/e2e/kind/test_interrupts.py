@@ -12,7 +12,7 @@ import pytest
 from sandbox.components.kind.cluster import finished
 from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
 from tests.e2e.kind.machine import COLD_SECONDS, held, node
-from tests.e2e.support import Outcome, User
+from tests.e2e.support import Outcome, User, by_night
 
 BROKEN = "t1-broken"
 
@@ -30,7 +30,12 @@ MOMENTS: dict[str, Callable[[User], bool]] = {
 
 pytestmark = [pytest.mark.timeout(COLD_SECONDS), pytest.mark.usefixtures("user")]
 
-moments = pytest.mark.parametrize("reached", MOMENTS.values(), ids=MOMENTS)
+
+def at_moments(always: str) -> pytest.MarkDecorator:
+    """Have a test shown at each moment by night, and always at one."""
+    return pytest.mark.parametrize(
+        "reached", by_night(MOMENTS.values(), but=lambda reached: reached is MOMENTS[always]), ids=MOMENTS
+    )
 
 
 def broken_off(user: User, reached: Callable[[User], bool], number: signal.Signals) -> Outcome:
@@ -50,7 +55,7 @@ def wait(user: User, command: subprocess.Popen[str], reached: Callable[[User], b
     wait_for(so_far, Deadline.after(COLD_SECONDS), wanted="`up` to come so far", every=0.02)
 
 
-@moments
+@at_moments("at the node")
 def test_a_killed_up_leaves_nothing_that_down_does_not_find(other: User, reached: Callable[[User], bool]) -> None:
     assert broken_off(other, reached, signal.SIGKILL).code == -signal.SIGKILL
     ended = other.run("down", "--name", BROKEN)
@@ -60,7 +65,7 @@ def test_a_killed_up_leaves_nothing_that_down_does_not_find(other: User, reached
     assert not (other.folder / BROKEN).exists()
 
 
-@moments
+@at_moments("at Argo CD")
 def test_an_up_that_is_interrupted_takes_away_all_that_it_began(other: User, reached: Callable[[User], bool]) -> None:
     outcome = broken_off(other, reached, signal.SIGINT)
     assert outcome.code == 130, outcome

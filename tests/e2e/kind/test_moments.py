@@ -32,7 +32,7 @@ WORKLOADS = ("deployments.", "statefulsets.")
 # Argo CD notes anew when it last looked; a working copy is somebody's own, and of no moment.
 MOVING = ("applications.argoproj.io", "working copy of ")
 
-pytestmark = pytest.mark.timeout(COLD_SECONDS)
+pytestmark = [pytest.mark.timeout(COLD_SECONDS), pytest.mark.nightly]
 
 
 @pytest.fixture(scope="module")

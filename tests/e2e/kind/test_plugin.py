@@ -33,6 +33,7 @@ TESTS = """
 pytestmark = pytest.mark.timeout(COLD_SECONDS)
 
 
+@pytest.mark.nightly
 def test_a_run_has_a_cluster_of_containers_and_leaves_none(other: User, tmp_path: Path) -> None:
     (tmp_path / "project").mkdir()
     project = Project(tmp_path / "project", installed(tmp_path), other)

@@ -95,6 +95,7 @@ def test_a_registry_that_somebody_removes_is_missed_and_comes_back_with_its_imag
     assert requests.head(f"{registry['url']}/v2/{layer}", auth=account, timeout=10).status_code == 200
 
 
+@pytest.mark.nightly
 def test_a_node_that_somebody_removes_is_missed_and_the_story_passes_on_a_new_one(
     user: User, standing: dict[str, Any]
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_node_that_somebody_removes_is_missed_and_the_story_passes_on_a_new_on
     assert ids(user.status(NAME))["kind-cluster"] != ids(standing)["kind-cluster"]
 
 
+@pytest.mark.nightly
 def test_a_cluster_that_is_deleted_by_kind_itself_is_missed_and_made_anew(
     user: User, standing: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -177,6 +179,7 @@ def test_another_user_can_neither_take_nor_harm_a_sandbox_of_the_same_name(
     assert ids(seen) == ids(standing)
 
 
+@pytest.mark.nightly
 def test_two_sandboxes_live_side_by_side_and_down_all_takes_its_users_own(
     user: User, other: User, standing: dict[str, Any]
 ) -> None:

@@ -97,6 +97,7 @@ def test_a_registry_that_nobody_serves_is_named_with_the_image(docker: Docker, t
         InContainer(docker, PublishedImage(f"127.0.0.1:{port}/debian", "x", f"sha256:{'0' * 64}")).check()
 
 
+@pytest.mark.nightly
 def test_an_assembly_in_a_container_makes_what_one_on_this_machine_makes(
     docker: Docker, owner: Owner, debian: PublishedImage, images: Images
 ) -> None:
