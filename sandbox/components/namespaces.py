@@ -143,7 +143,8 @@ class _Sweep:
 
     def spaces(self) -> list[_Found]:
         """Find the namespaces that are the story's."""
-        return [each for each in self._listed(_NAMESPACES) if each.name in self._names or self._owns(each.metadata)]
+        listed = self._api.metadata(_NAMESPACES)
+        return [_Found(_NAMESPACES, each) for each in listed if each["name"] in self._names or self._owns(each)]
 
     def _others(self) -> list[_Found]:
         """Find all that is the story's but namespaces, of every kind that there is."""
@@ -155,17 +156,18 @@ class _Sweep:
             and kind.api_version.partition("/")[0] not in _SECOND_NAMES
         ]
         with ThreadPoolExecutor(_AT_ONCE) as pool:
-            found = [each for listed in pool.map(self._listed, kinds) for each in listed]
-        return [each for each in found if each.namespace in self._names or self._owns(each.metadata)]
+            return [each for found in pool.map(self._of_the_story, kinds) for each in found]
 
-    def _listed(self, kind: Resource) -> list[_Found]:
+    def _of_the_story(self, kind: Resource) -> list[_Found]:
+        names, owns = self._names, self._owns
         try:
-            return [_Found(kind, metadata) for metadata in self._api.metadata(kind)]
+            listed = self._api.metadata(kind)
         except KubeError as error:
             # A custom type may go between two requests.
             if error.status == _GONE:
                 return []
             raise
+        return [_Found(kind, each) for each in listed if each.get("namespace") in names or owns(each)]
 
     def _end(self, left: Sequence[_Found]) -> None:
         """Delete objects without any grace, in its own namespaces all of a kind at once, and free what is held."""

@@ -19,8 +19,9 @@ from sandbox.gitops.moment import Moment
 from sandbox.gitops.predicates import Predicate
 from sandbox.gitops.repositories import EnvironmentRepo
 from sandbox.gitops.telling import last_action
-from sandbox.kube.api import KubeApi, Watched
+from sandbox.kube.api import KubeApi
 from sandbox.kube.rollout import rollout_waits_for
+from sandbox.kube.watching import Watched
 
 __all__ = ["Application"]
 

@@ -152,8 +152,12 @@ class _Cluster:
             if found or not looked:
                 looked = not found
                 if looked:
-                    owns = self._ground.owns if self._ground.may_own else nothing
+                    may_own = self._ground.may_own
+                    owns = self._ground.owns if may_own else nothing
                     freed.extend(self._access.namespaces.clear(self._api, sorted(self._own), owns))
+                    if not may_own:
+                        # Nor can anything of its be on the way.
+                        return met("gone")
                 return pending(", ".join(found) or "it is looked whether anything was made meanwhile")
             return met("gone")
 

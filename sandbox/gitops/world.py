@@ -22,7 +22,8 @@ from sandbox.gitops.repositories import EnvironmentRepo, SourceRepo
 from sandbox.gitops.telling import WITHIN, acting
 from sandbox.gitops.tenant import APPLICATION, ENVIRONMENTS, Tenant, Tenants
 from sandbox.gitops.traffic import Service, Traffic
-from sandbox.kube.api import Heard, KubeApi, Resource, Watch, shared_api
+from sandbox.kube.api import KubeApi, Resource, shared_api
+from sandbox.kube.watching import Heard, Watch
 
 __all__ = ["World"]
 

@@ -5,29 +5,28 @@ Objects are addressed by ``apiVersion`` and ``kind`` through discovery: whatever
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import json
-import threading
 import urllib.parse
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
-from sandbox.core.errors import SandboxError, UnavailableError
+from sandbox.core.errors import UnavailableError
 from sandbox.kube.resources import AGGREGATED, Resource, Target, described
 from sandbox.kube.streams import Ending
 from sandbox.kube.tls import share_context
 
-__all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "Watch", "Watched", "shared_api"]
+__all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "shared_api"]
 
 FIELD_MANAGER = "gitops-sandbox"
-_SECONDS = 20.0
-_AGAIN_AFTER = 0.2
-_NOT_FOUND = 404
+_SECONDS = Timeout(total=20.0)
+_SECONDS_OF_A_STREAM = Timeout(connect=5.0, read=660.0)
+_NOT_FOUND, _NOT_MODIFIED = 404, 304
 _JSON = "application/json"
 _METADATA = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -85,32 +84,35 @@ class KubeApi:
         from sandbox.kube.client import client_of  # noqa: PLC0415  # paid for by whoever speaks to a cluster
 
         self._client: Any = client_of(kubeconfig, context)
-        share_context(self._client.rest_client.pool_manager.connection_pool_kw)
-        self._host: str = self._client.configuration.host
+        manager, host = self._client.rest_client.pool_manager, str(self._client.configuration.host)
+        share_context(manager.connection_pool_kw)
+        # Requests go to its pool: wrapped by the client, each would cost a quarter more.
+        self._pool: Any = manager.connection_from_url(host)
+        self._root = urllib.parse.urlsplit(host).path.rstrip("/")
         self._resources: dict[tuple[str, str], Resource] = {}
+        self._discovered: dict[str, tuple[str, tuple[Resource, ...]]] = {}
 
     def _open(
         self,
         method: str,
         path: str,
         *,
-        body: Any,
-        content_type: str,
-        timeout: float | tuple[float, float | None],
+        body: Any = None,
+        content_type: str = _JSON,
+        timeout: Timeout = _SECONDS,
         accept: str = _JSON,
+        known: str = "",
     ) -> Any:
-        from sandbox.kube.client import ApiException  # noqa: PLC0415  # imported already: there is a client
-
         # Of a client certificate the pool knows; a token may be a program's, and is asked for anew when it is old.
         token = self._client.configuration.auth_settings().get("BearerToken", {}).get("value")
         headers = {"Accept": accept, "Content-Type": content_type}
         headers |= {"Authorization": token} if token else {}
+        headers |= {"If-None-Match": known} if known else {}
+        text = None if body is None else json.dumps(body)
         try:
-            return self._client.rest_client.request(
-                method, self._host + path, headers=headers, body=body, _request_timeout=timeout
-            ).response
-        except ApiException as error:
-            raise KubeError(f"{method} {path}", int(error.status or 0), str(error.body or error.reason)) from error
+            return self._pool.urlopen(
+                method, self._root + path, body=text, headers=headers, timeout=timeout, preload_content=False
+            )
         except (HTTPError, OSError) as error:
             raise UnavailableError("the API server does not answer", why=f"{method} {path}: {error}") from error
 
@@ -136,13 +138,8 @@ class KubeApi:
         return self._text("GET", path, body=None, content_type=_JSON, accept=_JSON)
 
     def _text(self, method: str, path: str, *, body: Any, content_type: str, accept: str) -> str:
-        answer = self._open(method, path, body=body, content_type=content_type, timeout=_SECONDS, accept=accept)
-        try:
-            text = str(answer.read().decode())
-        except HTTPError as error:
-            raise UnavailableError("the API server broke off its answer", why=f"{method} {path}: {error}") from error
-        finally:
-            answer.release_conn()
+        answer = self._open(method, path, body=body, content_type=content_type, accept=accept)
+        text = _read(answer, f"{method} {path}")
         if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
             raise KubeError(f"{method} {path}", answer.status, text)
         return text
@@ -174,8 +171,20 @@ class KubeApi:
             KubeError: The API server refused it.
             UnavailableError: It does not answer.
         """
-        roots = [self.request("GET", root, accept=AGGREGATED) for root in ("/api", "/apis")]
-        return [resource for root in roots for resource in described(root)]
+        return [resource for root in ("/api", "/apis") for resource in self._described(root)]
+
+    def _described(self, root: str) -> tuple[Resource, ...]:
+        """Read what a root serves; what has not changed since it was last read is not sent again (RFC 9110, ETag)."""
+        known, found = self._discovered.get(root, ("", ()))
+        answer = self._open("GET", root, accept=AGGREGATED, known=known)
+        text = _read(answer, f"GET {root}")
+        if answer.status == _NOT_MODIFIED:
+            return found
+        if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
+            raise KubeError(f"GET {root}", answer.status, text)
+        found = tuple(described(json.loads(text)))
+        self._discovered[root] = answer.headers.get("ETag", ""), found
+        return found
 
     def metadata(self, resource: Resource) -> list[dict[str, Any]]:
         """Give the metadata of all objects of a kind, in all namespaces, and nothing else of them.
@@ -273,7 +282,7 @@ class KubeApi:
             UnavailableError: The stream broke.
         """
         path = target.path()
-        answer = self._open("GET", path, body=None, content_type=_JSON, timeout=(5.0, 660.0))
+        answer = self._open("GET", path, timeout=_SECONDS_OF_A_STREAM)
         try:
             if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
                 raise KubeError(f"watch {path}", answer.status, answer.read().decode())
@@ -287,16 +296,6 @@ class KubeApi:
             raise UnavailableError("a watch broke off", why=str(error)) from error
         finally:
             answer.close()
-
-    def watch(
-        self,
-        kinds: Sequence[Watched],
-        heard: Heard | None = None,
-    ) -> Watch:
-        """Start to watch; see ``Watch``."""
-        watch = Watch(self, heard)
-        watch.add(kinds)
-        return watch
 
     def endpoint(self) -> Endpoint:
         """Say where the API server is, for the kubeconfig of another identity.
@@ -322,6 +321,16 @@ class KubeApi:
         self._client.rest_client.pool_manager.clear()
 
 
+def _read(answer: Any, request: str) -> str:
+    """Read an answer to its end, and give its connection back."""
+    try:
+        return str(answer.read().decode())
+    except HTTPError as error:
+        raise UnavailableError("the API server broke off its answer", why=f"{request}: {error}") from error
+    finally:
+        answer.release_conn()
+
+
 def shared_api(kubeconfig: Path) -> KubeApi:
     """Give the one view of a cluster that all in this process share: its connections last from story to story.
 
@@ -336,60 +345,3 @@ def shared_api(kubeconfig: Path) -> KubeApi:
 def _shared(kubeconfig: Path, written: int) -> KubeApi:
     del written
     return KubeApi(kubeconfig)
-
-
-Watched = tuple[str, str, str | None, str]
-"""What to watch: apiVersion, kind, namespace (None for all), and the only object's name (empty for all)."""
-
-Heard = Callable[[Resource, dict[str, Any]], None]
-"""What is told of each event of a watch: of which kind, and the event."""
-
-
-class Watch:
-    """Wakes a wait when anything of the watched kinds changes: ``wait_for(..., wake=watch.changed)``.
-
-    It carries no state: each look asks the API server itself, so that a missed event costs some
-    milliseconds and never a verdict.
-
-    Args:
-        api: Speaks to the cluster.
-        heard: Called with each event, in the thread that watches its kind.
-    """
-
-    def __init__(self, api: KubeApi, heard: Heard | None = None) -> None:
-        self.changed = threading.Event()
-        self._ending = Ending()
-        self._api = api
-        self._heard = heard
-
-    def add(self, kinds: Sequence[Watched]) -> None:
-        """Watch more; what is there already is heard of first, as ADDED.
-
-        Raises:
-            KubeError: The API server does not serve such a kind.
-            UnavailableError: It does not answer.
-        """
-        for api_version, kind, namespace, only in kinds:
-            target = Target(self._api.resource(api_version, kind), namespace, only)
-            name = f"watch-{target.resource.plural}"
-            threading.Thread(target=self._follow, args=(target,), name=name, daemon=True).start()
-
-    def _follow(self, target: Target) -> None:
-        while not self._ending.over():
-            # A watch ends now and then by design; the waits look by themselves in between.
-            with contextlib.suppress(SandboxError):
-                for event in self._api.events(target, self._ending):
-                    if self._ending.over():
-                        return
-                    if self._heard is not None:
-                        self._heard(target.resource, event)
-                    self.changed.set()
-            self._ending.pause(_AGAIN_AFTER)
-
-    def __enter__(self) -> Self:
-        """Give the watch itself."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """End the streams, and the threads with them."""
-        self._ending.end()

@@ -21,6 +21,7 @@ from sandbox.gitops.own.family import family
 from sandbox.gitops.own.member import End, Member, Patience, spec_errors
 from sandbox.gitops.own.shortcomings import unexplained
 from sandbox.kube.api import KubeApi
+from sandbox.kube.watching import Watch
 
 __all__ = ["Settling"]
 
@@ -86,7 +87,8 @@ class Settling:
         for kind, name in self._roots:
             if kind == "Application":
                 self._refresh(name)
-        with self._api.watch([(ARGOCD_API, "Application", self._home, "")]) as watch:
+        with Watch(self._api) as watch:
+            watch.add([(ARGOCD_API, "Application", self._home, "")])
             try:
                 wait_for(self._look, deadline, wanted="every Application to settle", wake=watch.changed, every=0.5)
             except DeadlineError:

@@ -23,6 +23,7 @@ from sandbox.gitops.cluster import Cluster
 from sandbox.gitops.manifests import difference
 from sandbox.kube.api import KubeApi, KubeError
 from sandbox.kube.custom_types import served_as_defined
+from sandbox.kube.watching import Watch
 from tests.integration.components.conftest import Bring
 
 IMAGE = "registry.invalid/greeter:1"
@@ -144,7 +145,8 @@ def test_a_name_can_not_reach_into_another_path(api: KubeApi, namespace: str) ->
 
 
 def test_a_change_wakes_whoever_waits_for_it(api: KubeApi, namespace: str) -> None:
-    with api.watch([("v1", "ConfigMap", namespace, ""), ("apps/v1", "Deployment", namespace, "")]) as watch:
+    with Watch(api) as watch:
+        watch.add([("v1", "ConfigMap", namespace, ""), ("apps/v1", "Deployment", namespace, "")])
         changed = watch.changed
         changed.clear()
 

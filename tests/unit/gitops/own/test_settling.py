@@ -9,6 +9,7 @@ from typing import Any, Self
 import pytest
 
 from sandbox.core.conditions import Deadline
+from sandbox.gitops.own import settling
 from sandbox.gitops.own.member import End, Patience
 from sandbox.gitops.own.settling import Settling
 
@@ -28,6 +29,27 @@ class Often(threading.Event):
         return super().wait(min(timeout or LOOK, LOOK))
 
 
+class Watch:
+    """Watches nothing, and wakes whoever waits all the more often."""
+
+    def __init__(self, _api: Any) -> None:
+        self.changed = Often()
+
+    def add(self, _kinds: Any) -> None:
+        """Watch no more than before."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def often_woken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settling, "Watch", Watch)
+
+
 class Cluster:
     """A cluster with Applications, which remembers what is done to them and answers as it was told to.
 
@@ -38,7 +60,6 @@ class Cluster:
         self.objects = {"Application": list(applications), "ApplicationSet": list(sets)}
         self.patches: list[tuple[str, Json]] = []
         self.then: dict[str, Json] = {}
-        self.changed = Often()
 
     def list(self, _api: str, kind: str, _namespace: str) -> Sequence[Json]:
         """Give what there is."""
@@ -51,16 +72,6 @@ class Cluster:
             [found] = [each for each in self.objects[kind] if each["metadata"]["name"] == name]
             found["status"] = self.then[name]
         return {}
-
-    def watch(self, _kinds: Any) -> Self:
-        """Wake nobody."""
-        return self
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
     def tree(self, _name: str) -> Sequence[Json]:
         """Give no objects."""
