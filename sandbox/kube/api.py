@@ -88,7 +88,9 @@ class KubeApi:
         share_context(manager.connection_pool_kw)
         # Requests go to its pool: wrapped by the client, each would cost a quarter more.
         self._pool: Any = manager.connection_from_url(host)
-        self._root = urllib.parse.urlsplit(host).path.rstrip("/")
+        place = urllib.parse.urlsplit(host)
+        # Of a proxy everything but a tunnel is asked by the whole URL (RFC 9112, 3.2.2).
+        self._root = (host if self._pool.proxy and place.scheme == "http" else place.path).rstrip("/")
         self._resources: dict[tuple[str, str], Resource] = {}
         self._discovered: dict[str, tuple[str, tuple[Resource, ...]]] = {}
 
@@ -111,7 +113,14 @@ class KubeApi:
         text = None if body is None else json.dumps(body)
         try:
             return self._pool.urlopen(
-                method, self._root + path, body=text, headers=headers, timeout=timeout, preload_content=False
+                method,
+                self._root + path,
+                body=text,
+                headers=headers,
+                timeout=timeout,
+                preload_content=False,
+                # The pool is that of the way there, which may be a proxy's.
+                assert_same_host=False,
             )
         except (HTTPError, OSError) as error:
             raise UnavailableError("the API server does not answer", why=f"{method} {path}: {error}") from error

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import http.server
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ from sandbox.kube.api import KubeApi
 PROXY = "http://127.0.0.1:9"
 
 
-def _endpoint(folder: Path, server: str, **cluster: str) -> str:
+def _api(folder: Path, server: str, **cluster: str) -> KubeApi:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
@@ -23,7 +27,32 @@ def _endpoint(folder: Path, server: str, **cluster: str) -> str:
     }
     path = folder / "kubeconfig"
     path.write_text(yaml.safe_dump(config))
-    return KubeApi(path).endpoint().proxy
+    return KubeApi(path)
+
+
+def _endpoint(folder: Path, server: str, **cluster: str) -> str:
+    return _api(folder, server, **cluster).endpoint().proxy
+
+
+@contextmanager
+def _answering() -> Iterator[str]:
+    """Run a server, or a proxy, that answers with what it was asked for; give its address."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            said = self.path.encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +74,17 @@ def test_one_that_the_file_names_is_asked_always(tmp_path: Path) -> None:
     assert (
         _endpoint(tmp_path, "https://127.0.0.1:6443", **{"proxy-url": "http://bastion.test"}) == "http://bastion.test"
     )
+
+
+def test_an_api_server_below_a_path_is_asked_there(tmp_path: Path) -> None:
+    with _answering() as address:
+        api = _api(tmp_path, f"{address}/k8s/clusters/c-1/")
+        assert api.text("/version") == "/k8s/clusters/c-1/version"
+        api.close()
+
+
+def test_a_proxy_is_asked_for_the_whole_url_of_a_server_without_tls(tmp_path: Path) -> None:
+    with _answering() as proxy:
+        api = _api(tmp_path, "http://cluster.test:8080", **{"proxy-url": proxy})
+        assert api.text("/version") == "http://cluster.test:8080/version"
+        api.close()
