@@ -126,7 +126,9 @@ def settled(access: Access) -> dict[str, Any]:
     authority = (access.folder / "pki" / "ca.crt").read_text()
 
     def given() -> Observation:
-        names = [item["metadata"]["name"] for item in api.list("v1", "Namespace")]
+        spaces = [item["metadata"] for item in api.list("v1", "Namespace")]
+        # One that is going is given nothing any more.
+        names = [each["name"] for each in spaces if "deletionTimestamp" not in each]
         found = {name: api.get("v1", "ConfigMap", "kube-root-ca.crt", name) or {} for name in names}
         waiting = [name for name, item in found.items() if item.get("data", {}).get("ca.crt") != authority]
         return pending(f"waits for it: {waiting}") if waiting else met("given")
