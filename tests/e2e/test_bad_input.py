@@ -110,6 +110,7 @@ def test_a_damaged_record_is_named_and_down_still_ends_everything(user: User) ->
     assert not user.processes()
 
 
+@pytest.mark.nightly
 def test_down_ends_everything_where_every_record_is_damaged(user: User) -> None:
     user.ok("up", "--name", NAME)
     for record in ("sandbox.json", "supervisor.json"):
@@ -141,6 +142,7 @@ def test_a_state_folder_that_can_not_be_written_is_named(user: User, verb: str) 
     assert not user.processes()
 
 
+@pytest.mark.nightly
 def test_a_shell_without_a_home_can_bring_a_sandbox_up(user: User) -> None:
     homeless = User(user.state, changes={"HOME": None})
     assert homeless.ok("up", "--name", NAME)["state"] == "up"

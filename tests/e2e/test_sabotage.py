@@ -28,8 +28,8 @@ BREAKS = [
 IDS = [f"{story.name}-{sabotage.name}" for story, sabotage in BREAKS]
 
 
-# One for each thing that a step claims: deployed, what CI has built, healed, refused, rolled back.
-ALWAYS = ("git-password-wrong", "wrong-tag", "self-heal-off-image", "push-lost", "revert-not-pushed")
+# One for each thing that a step claims: that it was deployed, is what CI has built, was healed, was rolled back.
+ALWAYS = ("git-password-wrong", "wrong-tag", "self-heal-off-image", "revert-not-pushed")
 
 
 def is_always_shown(case: tuple[Story, Sabotage]) -> bool:

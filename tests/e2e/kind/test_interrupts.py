@@ -65,7 +65,7 @@ def test_a_killed_up_leaves_nothing_that_down_does_not_find(other: User, reached
     assert not (other.folder / BROKEN).exists()
 
 
-@at_moments("at Argo CD")
+@at_moments("at the registry")
 def test_an_up_that_is_interrupted_takes_away_all_that_it_began(other: User, reached: Callable[[User], bool]) -> None:
     outcome = broken_off(other, reached, signal.SIGINT)
     assert outcome.code == 130, outcome
