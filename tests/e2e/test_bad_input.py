@@ -97,6 +97,7 @@ def test_with_json_an_error_is_the_one_object_on_stdout(user: User) -> None:
     assert set(outcome.data()["error"]) == {"what", "why", "next"}
 
 
+@pytest.mark.nightly
 def test_a_damaged_record_is_named_and_down_still_ends_everything(user: User) -> None:
     user.ok("up", "--name", NAME)
     record = user.folder / NAME / "sandbox.json"
