@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from invoke.context import Context
 from invoke.exceptions import Exit
 from rich.console import RenderableType
@@ -41,6 +42,7 @@ _KIND, _HA = "tests/e2e/kind", "tests/e2e/kind/test_ha.py"
 _CLUSTER, _GUEST = "tests/e2e/cluster", "tests/e2e/cluster/test_guest.py"
 _ALWAYS, _BY_NIGHT = ("-m", "not nightly"), ("-m", "nightly")
 _BY_FILE = ("-n", "2", "--dist", "loadfile")
+_NO_TESTS = int(pytest.ExitCode.NO_TESTS_COLLECTED)
 _LONGEST_FIRST = (*_BY_FILE, "--no-loadscope-reorder")
 
 CHECKS: dict[str, list[list[str]]] = {
@@ -109,18 +111,21 @@ def test(_: Context, suite: str = "", select: str = "") -> None:
         for engine in NEEDS.get(each, ()):
             _fetch(engine)
         # All of a suite, also after one has found something: a night is told as a whole.
-        found = [words for words in known[each] if not _passes(words, select)]
+        codes = [(words[0], _run(words, select)) for words in known[each]]
+        found = dict.fromkeys(name for name, code in codes if code not in (0, _NO_TESTS))
         if found:
-            raise Exit(f"{', '.join(dict.fromkeys(words[0] for words in found))} of {each} found something", code=1)
+            raise Exit(f"{', '.join(found)} of {each} found something", code=1)
+        if all(code == _NO_TESTS for _, code in codes):
+            raise Exit(f"{each} has no test of that name" if select else f"{each} has no test", code=1)
 
 
-def _passes(words: list[str], select: str) -> bool:
+def _run(words: list[str], select: str) -> int:
     began = time.monotonic()
     command = [str(PROGRAMS / words[0]), *words[1:], *(["-k", select] if select and words[0] == "pytest" else [])]
     print(f"==> {' '.join(words)}", flush=True)  # noqa: T201  # says which check speaks
     done = subprocess.run(command, cwd=ROOT, check=False)
     print(f"    {time.monotonic() - began:.1f} s", flush=True)  # noqa: T201
-    return done.returncode == 0
+    return done.returncode
 
 
 def _fetch(engine: str) -> None:

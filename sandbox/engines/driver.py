@@ -143,9 +143,8 @@ def _all(bring: Callable[[Component], None], components: Sequence[Component], gi
     pool = concurrent.futures.ThreadPoolExecutor(max_workers=max(1, len(components)))
     running: list[concurrent.futures.Future[None]] = []
     try:
-        # One by one: an interrupt between two must still find those that have begun.
-        for component in components:
-            running.append(pool.submit(bring, component))  # noqa: PERF401  # a comprehension would lose them
+        # Into a list that is there already: an interrupt between two must still find those that have begun.
+        running.extend(pool.submit(bring, component) for component in components)
         concurrent.futures.wait(running)
     finally:
         # Also when the user interrupts: what is half done is ended first, or it would write into a folder that goes.

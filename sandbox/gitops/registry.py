@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from urllib3 import BaseHTTPResponse, PoolManager, Timeout, make_headers
-from urllib3.exceptions import HTTPError
+import requests
 
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.errors import UnavailableError
+from sandbox.core.proxies import direct_session
 from sandbox.gitops.predicates import Predicate
 
 __all__ = ["RegistryView"]
 
-_SECONDS = Timeout(total=5.0)
-_NOT_FOUND = 404
-# Shared by all in this process, whose connections last from story to story; it reads no proxy from the environment.
-_POOL = PoolManager(maxsize=8)
+_SECONDS = 5.0
 _MOST_REPOSITORIES = 1000
 _MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, "
@@ -52,18 +49,19 @@ class RegistryView:
         answer = self._ask("HEAD", f"{name}/manifests/{reference}", accept=_MANIFESTS)
         return None if answer is None else str(answer.headers["Docker-Content-Digest"])
 
-    def _ask(self, method: str, path: str, *, accept: str = "*/*") -> BaseHTTPResponse | None:
+    def _ask(self, method: str, path: str, *, accept: str = "*/*") -> requests.Response | None:
         """Send one request; None when the registry has nothing there."""
         url = f"http://{self.address}/v2/{path}"
-        headers = {"Accept": accept, **make_headers(basic_auth=f"{self.user}:{self.password}")}
         try:
-            answer = _POOL.request(method, url, headers=headers, timeout=_SECONDS, redirect=False)
-        except HTTPError as error:
+            with direct_session() as session:
+                account = (self.user, self.password)
+                answer = session.request(method, url, auth=account, headers={"Accept": accept}, timeout=_SECONDS)
+        except requests.RequestException as error:
             raise UnavailableError("the registry does not answer", why=str(error)) from error
-        if answer.status == _NOT_FOUND:
+        if answer.status_code == requests.codes.not_found:
             return None
-        if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
-            raise UnavailableError(f"the registry answered {answer.status} to {method} {url}")
+        if not answer.ok:
+            raise UnavailableError(f"the registry answered {answer.status_code} to {method} {url}")
         return answer
 
     def tags(self, prefix: str) -> dict[str, list[str]]:

@@ -148,10 +148,7 @@ class KubeApi:
 
     def _text(self, method: str, path: str, *, body: Any, content_type: str, accept: str) -> str:
         answer = self._open(method, path, body=body, content_type=content_type, accept=accept)
-        text = _read(answer, f"{method} {path}")
-        if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
-            raise KubeError(f"{method} {path}", answer.status, text)
-        return text
+        return _read(answer, f"{method} {path}")
 
     def resource(self, api_version: str, kind: str) -> Resource:
         """Look up how a kind is addressed, once for each group and version.
@@ -187,12 +184,9 @@ class KubeApi:
         known, found = self._discovered.get(root, ("", ()))
         answer = self._open("GET", root, accept=AGGREGATED, known=known)
         text = _read(answer, f"GET {root}")
-        if answer.status == _NOT_MODIFIED:
-            return found
-        if answer.status // 100 != 2:  # noqa: PLR2004  # the class of success
-            raise KubeError(f"GET {root}", answer.status, text)
-        found = tuple(described(json.loads(text)))
-        self._discovered[root] = answer.headers.get("ETag", ""), found
+        if answer.status != _NOT_MODIFIED:
+            found = tuple(described(json.loads(text)))
+            self._discovered[root] = answer.headers.get("ETag", ""), found
         return found
 
     def metadata(self, resource: Resource) -> list[dict[str, Any]]:
@@ -331,13 +325,16 @@ class KubeApi:
 
 
 def _read(answer: Any, request: str) -> str:
-    """Read an answer to its end, and give its connection back."""
+    """Read an answer to its end, give its connection back, and demand that it is none of refusal."""
     try:
-        return str(answer.read().decode())
+        text = str(answer.read().decode())
     except HTTPError as error:
         raise UnavailableError("the API server broke off its answer", why=f"{request}: {error}") from error
     finally:
         answer.release_conn()
+    if answer.status // 100 != 2 and answer.status != _NOT_MODIFIED:  # noqa: PLR2004  # the class of success
+        raise KubeError(request, answer.status, text)
+    return text
 
 
 def shared_api(kubeconfig: Path) -> KubeApi:

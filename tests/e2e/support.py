@@ -50,11 +50,13 @@ def by_night(cases: Iterable[Any], but: Callable[[Any], bool]) -> list[Any]:
 
     Args:
         cases: The values of its parameters; a tuple where it has several.
-        but: Says which are always shown.
+        but: Says which are always shown; of each test, some are.
     """
+    shown = [(case, but(case)) for case in cases]
+    assert any(always for _, always in shown), "each of them would wait for the night"
     return [
-        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=() if but(case) else pytest.mark.nightly)
-        for case in cases
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=() if always else pytest.mark.nightly)
+        for case, always in shown
     ]
 
 

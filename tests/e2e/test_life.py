@@ -25,6 +25,7 @@ NAME = "life"
 COMPONENTS = [part.name for part in Embedded().components() if isinstance(part, ProcessComponent)]
 # What the others stand on, what acts, and what is ours.
 ALWAYS = ("etcd", "argocd-application-controller", "git-server")
+assert set(ALWAYS) <= set(COMPONENTS)
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -32,6 +32,9 @@ IDS = [f"{story.name}-{sabotage.name}" for story, sabotage in BREAKS]
 ALWAYS = ("git-password-wrong", "wrong-tag", "self-heal-off-image", "revert-not-pushed")
 
 
+assert set(ALWAYS) <= {sabotage.name for _, sabotage in BREAKS}
+
+
 def is_always_shown(case: tuple[Story, Sabotage]) -> bool:
     return case[1].name in ALWAYS
 
