@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -19,6 +19,8 @@ from sandbox.core.files import make_private_dir, new_password, write_new_file
 from sandbox.core.ports import LOOPBACK
 from sandbox.core.processes import RUN_ID_VARIABLE, ProcessSpec
 from sandbox.core.supervision import SupervisorClient
+from sandbox.kube.api import KubeApi, shared_api
+from sandbox.kube.watching import Watched
 from sandbox.toolchain import Tool
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
     "RememberingProcess",
     "Secrets",
     "Stateful",
+    "Watching",
     "tail_of",
 ]
 
@@ -106,6 +109,16 @@ class Context:
         """Give the path of a certificate, key or kubeconfig; see ``sandbox.components.pki``."""
         return self.folder / "pki" / name
 
+    def api(self) -> KubeApi:
+        """Give the sandbox's own view of its cluster, the same one to all of its components.
+
+        Each of its own would read the certificates and shake hands anew with every look.
+
+        Raises:
+            UnavailableError: There is no cluster yet.
+        """
+        return shared_api(self.pki("admin.kubeconfig"))
+
     def host(self, purpose: str) -> str:
         """Give the address that the server of a leased port listens on."""
         return self.hosts.get(purpose, LOOPBACK)
@@ -179,6 +192,14 @@ class Stateful(Protocol):
 
     def tail(self, context: Context, lines: int) -> str:
         """Give the last lines of its log; empty when it has logged nothing."""
+
+
+@runtime_checkable
+class Watching(Protocol):
+    """A component of which objects of the cluster tell how it is: it is looked at when they change."""
+
+    def watched(self, context: Context) -> Sequence[Watched]:
+        """Say which objects these are."""
 
 
 def tail_of(log: Path, lines: int) -> str:

@@ -16,7 +16,6 @@ from sandbox.components.base import Context
 from sandbox.components.etcd_store import ClusterObjects, EtcdStore
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.files import read_json, write_json
-from sandbox.kube.api import shared_api
 from sandbox.kube.custom_types import served_as_defined
 
 __all__ = ["AUTHORITY", "CERTIFICATE", "KEY", "ClusterState", "put_back", "stated"]
@@ -111,7 +110,7 @@ class ClusterState:
 
     def resting(self, context: Context) -> Observation:
         """It rests when the API server has followed it: whoever begins anew would else not find a type again."""
-        return served_as_defined(shared_api(context.pki("admin.kubeconfig")))
+        return served_as_defined(context.api())
 
     def origin(self, context: Context) -> str:
         """Name the authority that etcd is known by: made with each cluster, and with no other."""

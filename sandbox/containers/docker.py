@@ -25,7 +25,7 @@ from sandbox.containers.described import (
     container_of,
 )
 from sandbox.containers.image_store import ImageStore
-from sandbox.containers.packing import packed
+from sandbox.containers.packing import packed, unpacked
 from sandbox.containers.unreachable import check_listens, our_errors
 from sandbox.containers.wire import STDERR, STDOUT, frames
 from sandbox.core.errors import UnavailableError
@@ -275,16 +275,19 @@ class Docker:
             )
         return out.decode(errors="replace")
 
-    @contextlib.contextmanager
-    def archive(self, name: str, path: str) -> Iterator[IO[bytes]]:
+    def archive(self, name: str, folder: str) -> contextlib.AbstractContextManager[IO[bytes]]:
         """Give a folder of a container as a tar archive that is read as it comes, with names from that folder on.
 
         Raises:
             UnavailableError: There is no such container or folder.
         """
-        api = self._client.api
         # With the dot the daemon leaves the folder's own name out (docker-cp(1), "SRC_PATH does end with /.").
-        asked = {"params": {"path": f"{path}/."}, "headers": {"Accept-Encoding": "identity"}, "stream": True}
+        return self._archive(name, f"{folder}/.")
+
+    @contextlib.contextmanager
+    def _archive(self, name: str, path: str) -> Iterator[IO[bytes]]:
+        api = self._client.api
+        asked = {"params": {"path": path}, "headers": {"Accept-Encoding": "identity"}, "stream": True}
         with our_errors(f"can't read {path} of container {name}"):
             # The SDK's own get_archive gives the connection away, and nobody could close it.
             answer = api._get(api._url("/containers/{0}/archive", name), **asked)  # noqa: SLF001
@@ -305,6 +308,19 @@ class Docker:
         """
         with our_errors(f"can't write into container {name}"):
             self._client.containers.get(name).put_archive("/", packed(files, mode))
+
+    def take(self, name: str, path: str) -> bytes:
+        """Give what a file in a container holds.
+
+        Args:
+            name: The container, running or not.
+            path: The absolute path of the file; no symbolic link.
+
+        Raises:
+            UnavailableError: There is no such container or file.
+        """
+        with self._archive(name, path) as archive:
+            return unpacked(archive)
 
     def logs(self, name: str, *, lines: int = 200) -> str:
         """Give the last lines that a container wrote; nothing when there is no such container.

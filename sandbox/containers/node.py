@@ -146,6 +146,9 @@ def _set_up_systemd(root: Path) -> None:
     # Of 100 that pods and the kubelet have together: who starts many containers, as drift may have it, would otherwise
     # keep the API server and Argo CD from what would end that.
     (slices / _SETTINGS).write_text("[Slice]\nCPUWeight=20\n")
+    kubelet = root / "etc" / "systemd" / "system" / "kubelet.service.d"
+    # Before containerd serves, the kubelet ends, and is started again a second later.
+    (kubelet / _SETTINGS).write_text("[Unit]\nAfter=containerd.service\n")
     (root / "etc" / "systemd" / "system" / _REFUSING).write_text(_REFUSING_UNIT)
     run(["chroot", root, "systemctl", "enable", *_UNITS], timeout=_SECONDS)
     run(["chroot", root, "systemctl", "mask", "systemd-binfmt.service"], timeout=_SECONDS)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Mapping
+from typing import IO
 
-__all__ = ["packed"]
+__all__ = ["packed", "unpacked"]
 
 
 def packed(files: Mapping[str, bytes], mode: int) -> bytes:
@@ -24,3 +25,19 @@ def packed(files: Mapping[str, bytes], mode: int) -> bytes:
             member.mode = mode
             tar.addfile(member, io.BytesIO(content))
     return archive.getvalue()
+
+
+def unpacked(archive: IO[bytes]) -> bytes:
+    """Give the content of the only file in a tar archive.
+
+    Args:
+        archive: The archive, read from where it is to its end.
+
+    Raises:
+        ValueError: There is another number of files in it.
+    """
+    with tarfile.open(fileobj=archive, mode="r|") as tar:
+        contents = [held.read() for member in tar if (held := tar.extractfile(member)) is not None]
+    if len(contents) != 1:
+        raise ValueError(f"the archive holds {len(contents)} files, not one")
+    return contents[0]

@@ -7,19 +7,24 @@ at once with its last words; nothing here retries without a deadline.
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from sandbox.components.base import Component, Context
+from sandbox.components.base import Component, Context, Watching
 from sandbox.core.conditions import Deadline, Observation, State, failed, pending, wait_for
 from sandbox.core.errors import SandboxError
 from sandbox.core.timeline import Timeline
+from sandbox.kube.watching import Watch
 
 __all__ = ["bring_up", "closure"]
 
 _DEATHS = 4  # a component may lose a race for what it needs a few times; more says that it can't start
 _LAST_WORDS = 800
+_UNWATCHED_SECONDS = 0.025
+# Also for what no object of the cluster tells: that a server answers, or that another component failed.
+_WATCHED_SECONDS = 0.25
 _ENDING_SECONDS = 5.0
 
 
@@ -113,7 +118,8 @@ def bring_up(context: Context, components: Sequence[Component], deadline: Deadli
             _wait(lambda: requirements_met(component), deadline, f"{name} to get what it requires")
             timeline.record(name, "starting")
             component.ensure(context)
-            seen = _wait(lambda: observe(component), deadline, f"{name} to be ready", context)
+            with _woken(component, context) as wake:
+                seen = _wait(lambda: observe(component), deadline, f"{name} to be ready", context, wake)
         except BaseException as error:
             # Noted before the others can see it: theirs follow from it, in whichever order they end.
             failures.append(error)
@@ -132,10 +138,26 @@ def bring_up(context: Context, components: Sequence[Component], deadline: Deadli
 
 
 def _wait(
-    condition: Callable[[], Observation], deadline: Deadline, wanted: str, context: Context | None = None
+    condition: Callable[[], Observation],
+    deadline: Deadline,
+    wanted: str,
+    context: Context | None = None,
+    wake: threading.Event | None = None,
 ) -> Observation:
     hint = f"the logs are in {context.folder / 'logs'}" if context else ""
-    return wait_for(condition, deadline, wanted=wanted, hint=hint, every=0.025)
+    every = _UNWATCHED_SECONDS if wake is None else _WATCHED_SECONDS
+    return wait_for(condition, deadline, wanted=wanted, hint=hint, wake=wake, every=every)
+
+
+@contextlib.contextmanager
+def _woken(component: Component, context: Context) -> Iterator[threading.Event | None]:
+    """Give what wakes the wait for a component; None where nothing does."""
+    if not isinstance(component, Watching):
+        yield None
+        return
+    with Watch(context.api()) as watch:
+        watch.add(component.watched(context))
+        yield watch.changed
 
 
 def _all(bring: Callable[[Component], None], components: Sequence[Component], given_up: threading.Event) -> None:

@@ -20,7 +20,6 @@ from sandbox.components.argocd.home import ARGOCD_API
 from sandbox.components.base import ARGOCD_NAMESPACE, Context
 from sandbox.components.kept_manifests import official
 from sandbox.core.conditions import Observation, met
-from sandbox.kube.api import KubeApi
 from sandbox.toolchain import Tool
 
 __all__ = [
@@ -147,7 +146,7 @@ class ArgocdConfig:
 
     def ensure(self, context: Context) -> None:
         """Apply them; what Argo CD adds to its secret itself stays."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api = context.api()
         part_of = {"app.kubernetes.io/part-of": "argocd"}
         secrets, namespace = context.secrets, context.argocd_namespace
         if api.get("v1", "Secret", "argocd-secret", namespace) is None:

@@ -21,10 +21,10 @@ from sandbox.containers.docker import connect
 from sandbox.containers.images import ensure_images
 from sandbox.core.conditions import Deadline, Observation, State, met, pending
 from sandbox.core.files import write_file
-from sandbox.kube.api import KubeApi
 from sandbox.kube.applying import apply_all
 from sandbox.kube.pods import container_logs, logs_as_text, state_of_pods
 from sandbox.kube.rollout import workload_waits_for
+from sandbox.kube.watching import Watched
 
 __all__ = ["SERVER_NODE_PORT", "ArgocdInCluster", "ArgocdManifests", "ArgocdSettings"]
 
@@ -58,7 +58,7 @@ class ArgocdSettings:
 
     def ensure(self, context: Context) -> None:
         """Apply them as they stand in install.yaml, and set what differs."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api = context.api()
         apply_all(api, self.manifests(context), Deadline.after(_APPLY_SECONDS))
         for name, data in self.differing(context).items():
             api.merge("v1", "ConfigMap", name, context.argocd_namespace, {"data": data})
@@ -94,7 +94,7 @@ class ArgocdInCluster:
 
     def ensure(self, context: Context) -> None:
         """Apply what the overlay renders to; the server-side apply leaves alone what is as it must be."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api = context.api()
         # Made by redis' own init container otherwise, for which everything else would wait, with a back-off.
         password = {"auth": context.secrets.value(REDIS_SECRET)}
         namespace = context.argocd_namespace
@@ -118,6 +118,10 @@ class ArgocdInCluster:
         known = {_key(manifest) for manifest in _static(context)}
         return [manifest for manifest in manifests if _key(manifest) not in known]
 
+    def watched(self, context: Context) -> list[Watched]:
+        """Its workloads, whose lists are large."""
+        return [(version, kind, context.argocd_namespace, "") for version, kind in _WORKLOADS]
+
     def ready(self, context: Context) -> Observation:
         """It is ready when every workload is rolled out and the server answers where the host reaches it."""
         seen = self.rolled_out(context)
@@ -128,7 +132,7 @@ class ArgocdInCluster:
     @staticmethod
     def rolled_out(context: Context) -> Observation:
         """Look whether every workload of it is rolled out."""
-        api, namespace = KubeApi(context.pki("admin.kubeconfig")), context.argocd_namespace
+        api, namespace = context.api(), context.argocd_namespace
         found = [item for version, kind in _WORKLOADS for item in api.list(version, kind, namespace, labels=_NOT_OURS)]
         waiting = [f"{item['metadata']['name']}: {reason}" for item in found if (reason := workload_waits_for(item))]
         if waiting or not found:
@@ -150,7 +154,7 @@ class ArgocdInCluster:
 
     @staticmethod
     def _logs(context: Context, lines: int) -> dict[str, str]:
-        return container_logs(KubeApi(context.pki("admin.kubeconfig")), context.argocd_namespace, _NOT_OURS, lines)
+        return container_logs(context.api(), context.argocd_namespace, _NOT_OURS, lines)
 
     def remove(self, context: Context) -> None:
         """It goes with the cluster."""

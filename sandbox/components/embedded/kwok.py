@@ -16,7 +16,6 @@ from sandbox.components.probes import http_ok
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.files import write_file
 from sandbox.core.ports import LOOPBACK
-from sandbox.kube.api import KubeApi
 
 __all__ = ["Kwok", "Nodes"]
 
@@ -83,7 +82,7 @@ class Nodes:
 
     def ensure(self, context: Context) -> None:
         """Create what is missing."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api = context.api()
         there = {node["metadata"]["name"] for node in api.list("v1", "Node")}
         for name in (f"node-{number}" for number in range(context.nodes)):
             if name not in there:
@@ -96,7 +95,7 @@ class Nodes:
 
     def ready(self, context: Context) -> Observation:
         """They are ready when KWOK says so and the controllers have lifted the taint of a new node."""
-        nodes = KubeApi(context.pki("admin.kubeconfig")).list("v1", "Node")
+        nodes = context.api().list("v1", "Node")
         waiting = [
             node["metadata"]["name"]
             for node in nodes

@@ -22,7 +22,6 @@ from sandbox.components.base import Context
 from sandbox.core.conditions import Deadline, Observation, met
 from sandbox.core.files import make_private_dir, writing_errors
 from sandbox.core.folders import cache_root
-from sandbox.kube.api import KubeApi
 from sandbox.kube.applying import apply_all
 from sandbox.toolchain import Tool, version_set
 
@@ -85,7 +84,7 @@ def apply_static(context: Context) -> None:
     Raises:
         DeadlineError: The CRDs did not become Established in time.
     """
-    api = KubeApi(context.pki("admin.kubeconfig"))
+    api = context.api()
     apply_all(api, _manifests(context.tools["argocd"]), Deadline.after(_SECONDS))
 
 

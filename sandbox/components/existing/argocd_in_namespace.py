@@ -91,7 +91,7 @@ class NamespacedArgocdSettings(ArgocdSettings):
         """Give what install.yaml has of them for one namespace."""
         whole = super().manifests(context)
         kept = [manifest for manifest in whole if manifest["kind"] not in (*_CLUSTER_KINDS, "Namespace")]
-        known = KubeApi(context.pki("admin.kubeconfig")).get("v1", "Secret", _SECRET, context.argocd_namespace)
+        known = context.api().get("v1", "Secret", _SECRET, context.argocd_namespace)
         return kept if known else [*kept, cluster_secret(context.argocd_namespace, ())]
 
     def differing(self, context: Context) -> dict[str, dict[str, str]]:

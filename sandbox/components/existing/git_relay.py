@@ -15,7 +15,6 @@ from sandbox.components.base import Context, ProcessComponent
 from sandbox.components.existing.pod_server import PROGRAMS, SETTINGS, PodServer
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.errors import SandboxError
-from sandbox.kube.api import KubeApi
 
 __all__ = ["DOOR_PORT", "GIT_PORT", "GitRelay", "GitTunnel", "git_inside"]
 
@@ -99,7 +98,7 @@ class GitTunnel(ProcessComponent):
         """It is ready when the Git server answers to a request that comes from within the cluster."""
         path = f"/api/v1/namespaces/{context.own_namespace}/services/{_SERVICE}:git/proxy/healthz"
         try:
-            KubeApi(context.pki("admin.kubeconfig")).text(path)
+            context.api().text(path)
         except SandboxError as error:
             return pending(f"{error.what}: {error.why}")
         return met("the Git server answers within the cluster")

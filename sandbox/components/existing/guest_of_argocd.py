@@ -17,7 +17,6 @@ from sandbox.components.existing.rights import ARGOCD_CONTROLLER
 from sandbox.containers.described import Owner
 from sandbox.core.conditions import Observation, met, pending
 from sandbox.core.files import write_file
-from sandbox.kube.api import KubeApi
 from sandbox.kube.pods import state_of_pods
 from sandbox.kube.rollout import workload_waits_for
 
@@ -34,11 +33,11 @@ class GuestOfArgocd:
     def ensure(self, context: Context) -> None:
         """Apply the credential."""
         labels = Owner(context.name, context.run_id).labels
-        KubeApi(context.pki("admin.kubeconfig")).apply(git_credential(context, git_secret_name(context.name), labels))
+        context.api().apply(git_credential(context, git_secret_name(context.name), labels))
 
     def ready(self, context: Context) -> Observation:
         """It is ready when the host's controller runs."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api = context.api()
         controller = api.get("apps/v1", "StatefulSet", ARGOCD_CONTROLLER, context.argocd_namespace)
         if controller is None:
             return pending(f"there is no StatefulSet {ARGOCD_CONTROLLER} in {context.argocd_namespace}")
@@ -56,7 +55,7 @@ class GuestOfArgocd:
 
     def diagnose(self, context: Context, into: Path) -> None:
         """Take the sandbox's own Applications and AppProjects."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api = context.api()
         namespace, names = noted_names(context.folder)
         found = [api.get(ARGOCD_API, kind, name, namespace) for kind, name in names.objects()]
         write_file(into / "argocd-objects.json", json.dumps([item for item in found if item], indent=2))

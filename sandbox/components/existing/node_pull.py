@@ -45,7 +45,7 @@ class NodePull:
             ConditionFailedError: The node can't pull; says why, in the runtime's words.
             DeadlineError: No node took the pod in time.
         """
-        api, namespace = KubeApi(context.pki("admin.kubeconfig")), context.own_namespace
+        api, namespace = context.api(), context.own_namespace
         image = self._push(context)
         api.apply(pull_secret(context, namespace))
         api.delete("v1", "Pod", _POD, namespace)

@@ -93,7 +93,7 @@ class PodServer:
             ConditionFailedError: The cluster can't pull the image.
             DeadlineError: No pod came to be in time.
         """
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api = context.api()
         held = {
             "apiVersion": "v1",
             "kind": "Secret",
@@ -198,7 +198,7 @@ class PodServer:
 
     def ready(self, context: Context) -> Observation:
         """It is ready when its pod is."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api = context.api()
         found = api.get("apps/v1", "Deployment", self.name, context.own_namespace)
         if found is None:
             return pending("there is no Deployment of it")
@@ -211,7 +211,7 @@ class PodServer:
 
     def tail(self, context: Context, lines: int) -> str:
         """Give the last lines of each container's log."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api = context.api()
         return logs_as_text(container_logs(api, context.own_namespace, self._selector(context), lines))
 
     def diagnose(self, context: Context, into: Path) -> None:

@@ -17,7 +17,6 @@ from sandbox.components.base import Context
 from sandbox.components.existing.pod_server import PROGRAMS, SETTINGS, PodServer
 from sandbox.components.registry import SECRET, USER, api_answers, settings, write_account
 from sandbox.core.conditions import Observation
-from sandbox.kube.api import KubeApi
 
 __all__ = ["PUSH_PORT", "READER_SECRET", "READER_USER", "RegistryInCluster", "registry_answers"]
 
@@ -104,6 +103,6 @@ class RegistryInCluster(PodServer):
 
     def node_port(self, context: Context) -> int:
         """Give the port of the nodes, which the cluster chooses when it is first asked for."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api = context.api()
         answer = api.apply(self._service(context))
         return int(answer["spec"]["ports"][0]["nodePort"])

@@ -1,20 +1,44 @@
-"""Argo CD in containers: what its repo server fetches from the internet goes through the user's proxies."""
+"""Argo CD in containers: what is otherwise in a cluster of the sandbox's own.
+
+What its repo server fetches from the internet goes through the user's proxies, and its cache has an address that is
+known beforehand.
+"""
 
 from __future__ import annotations
 
 from sandbox.components.argocd.config import secret
-from sandbox.components.argocd.in_cluster import ArgocdInCluster
+from sandbox.components.argocd.in_cluster import ArgocdInCluster, ArgocdSettings
 from sandbox.components.base import Context
 from sandbox.containers.node import POD_SUBNET, SERVICE_SUBNET
 from sandbox.containers.settings import container_proxies
 from sandbox.core.proxies import proxy_variables
 from sandbox.kube.api import KubeApi
 
-__all__ = ["ArgocdInKind"]
+__all__ = ["ArgocdInKind", "ArgocdSettingsInKind"]
 
 _SECRET = "gitops-sandbox-proxies"  # noqa: S105  # its name, as the overlay has it
 _REPO_SERVER = ("apps/v1", "Deployment", "argocd-repo-server")
+_REDIS = ("v1", "Service", "argocd-redis")
+# One of those that no Service is given by itself (Kubernetes, "Service ClusterIP allocation"); the overlay has it too.
+_REDIS_ADDRESS = "10.96.0.20"
 _INSIDE = (".svc", ".cluster.local", SERVICE_SUBNET, POD_SUBNET)
+
+
+class ArgocdSettingsInKind(ArgocdSettings):
+    """The settings, with redis by its address.
+
+    Each process of Argo CD looks its name up as it begins. When a node starts again, CoreDNS begins beside them, and a
+    question that is asked too early is lost: two seconds each, and of the server twice (go-redis 9, maintnotifications,
+    ``DetectEndpointType``).
+    """
+
+    def differing(self, context: Context) -> dict[str, dict[str, str]]:
+        """Add the address; the HA variant has proxies before its redis, which look names up themselves."""
+        settings = super().differing(context)
+        if context.ha:
+            return settings
+        parameters = settings["argocd-cmd-params-cm"] | {"redis.server": f"{_REDIS_ADDRESS}:6379"}
+        return settings | {"argocd-cmd-params-cm": parameters}
 
 
 class ArgocdInKind(ArgocdInCluster):
@@ -22,9 +46,11 @@ class ArgocdInKind(ArgocdInCluster):
 
     def ensure(self, context: Context) -> None:
         """Bring the proxies first: a process has its environment from when it began."""
-        api = KubeApi(context.pki("admin.kubeconfig"))
+        api = context.api()
         begun = api.get(*_REPO_SERVER, context.argocd_namespace) is not None
         changed = _bring_proxies(api, context)
+        if not context.ha:
+            _free_redis_of_its_address(api, context.argocd_namespace)
         super().ensure(context)
         if begun and changed is not None:
             # As `kubectl rollout restart` has pods begin anew.
@@ -33,8 +59,23 @@ class ArgocdInKind(ArgocdInCluster):
 
     def edits(self, context: Context) -> list[list[str]]:
         """Have the repo server take its proxies from a Secret: they may hold a password."""
-        chosen = ["--kind", "Deployment", "--name", "argocd-repo-server"]
-        return [*super().edits(context), ["add", "patch", "--path", "proxies.yaml", *chosen]]
+        patches = {"proxies.yaml": ("Deployment", "argocd-repo-server")}
+        if not context.ha:
+            patches["redis-address.yaml"] = ("Service", "argocd-redis")
+        return [
+            *super().edits(context),
+            *(
+                ["add", "patch", "--path", path, "--kind", kind, "--name", name]
+                for path, (kind, name) in patches.items()
+            ),
+        ]
+
+
+def _free_redis_of_its_address(api: KubeApi, namespace: str) -> None:
+    """Take away redis' Service where a sandbox of before has it at another address: that can't be changed."""
+    found = api.get(*_REDIS, namespace)
+    if found is not None and found["spec"]["clusterIP"] != _REDIS_ADDRESS:
+        api.delete(*_REDIS, namespace)
 
 
 def _bring_proxies(api: KubeApi, context: Context) -> str | None:

@@ -39,7 +39,6 @@ from sandbox.core.errors import SandboxError, UnavailableError
 from sandbox.core.files import write_file, write_json
 from sandbox.core.processes import RUN_ID_VARIABLE
 from sandbox.core.proxies import proxy_variables
-from sandbox.kube.api import KubeApi
 
 __all__ = [
     "KindCluster",
@@ -129,7 +128,7 @@ class KindCluster:
         self._create(context, config)
         # Two of it on one node would fail together.
         fewer = {"spec": {"replicas": min(2, context.nodes)}}
-        KubeApi(context.pki("admin.kubeconfig")).merge("apps/v1", "Deployment", "coredns", "kube-system", fewer)
+        context.api().merge("apps/v1", "Deployment", "coredns", "kube-system", fewer)
         write_file(context.folder / "kubeconfig", context.pki("admin.kubeconfig").read_bytes())
         write_file(_finished(context.folder), "")
 
@@ -185,7 +184,7 @@ class KindCluster:
     def ready(self, context: Context) -> Observation:
         """It is ready when its API server is and all nodes say so."""
         try:
-            api = KubeApi(context.pki("admin.kubeconfig"))
+            api = context.api()
             api.request("GET", "/readyz")
             nodes = api.list("v1", "Node")
         except SandboxError as error:
@@ -290,7 +289,7 @@ class NodeRegistry:
         with connect() as docker:
             for name in node_names(context.name, context.nodes):
                 docker.put(name, files, mode=0o600)
-        KubeApi(context.pki("admin.kubeconfig")).apply(_hosting(address))
+        context.api().apply(_hosting(address))
 
     def ready(self, context: Context) -> Observation:
         """It is ready once written: containerd reads it with each pull."""

@@ -36,7 +36,7 @@ class KindEtcd(ClusterState):
         """
         with connect() as docker:
             for name, path in _IN_THE_NODE.items():
-                write_file(context.pki(name), docker.execute(node_name(context.name), ["cat", path]))
+                write_file(context.pki(name), docker.take(node_name(context.name), path))
 
     def ready(self, context: Context) -> Observation:
         """It is ready: the API server, which was, would not be without it."""

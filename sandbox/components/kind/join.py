@@ -42,7 +42,7 @@ def join_worker(context: Context, docker: Docker, control_plane: str, name: str)
         UnavailableError: It can't be started or can't join; carries kubeadm's words.
         DeadlineError: It does not start, or the API server does not answer.
     """
-    api = KubeApi(context.pki("admin.kubeconfig"))
+    api = context.api()
     _wait_for_api(api)
     # The one that it replaces: what is known of that holds for it no longer.
     api.delete("v1", "Node", name)

@@ -17,7 +17,6 @@ from sandbox.components.kind.pod_network import NETWORK_NAMESPACE
 from sandbox.containers.docker import connect
 from sandbox.core.conditions import Observation, State, met, pending
 from sandbox.core.errors import SandboxError
-from sandbox.kube.api import KubeApi
 from sandbox.kube.rollout import workload_waits_for
 
 __all__ = ["Kubelet", "NodePods", "end_api_server", "not_running", "untold"]
@@ -80,7 +79,7 @@ class NodePods:
     def ready(self, context: Context) -> Observation:
         """It is ready when the sandbox's own pods run, and just those containers run that the API server tells of."""
         try:
-            pods = KubeApi(context.pki("admin.kubeconfig")).list("v1", "Pod")
+            pods = context.api().list("v1", "Pod")
             own = [pod for pod in pods if pod["metadata"]["namespace"] in _NAMESPACES]
             if waiting := not_running(own):
                 return pending(f"not running yet: {', '.join(waiting)}")
@@ -145,7 +144,7 @@ def end_api_server(control_plane: NodeRuntime) -> None:
 
 def _finds_names(context: Context) -> Observation:
     """Look whether the cluster's DNS serves: Argo CD finds its own parts by it."""
-    found = KubeApi(context.pki("admin.kubeconfig")).get("apps/v1", "Deployment", "coredns", "kube-system")
+    found = context.api().get("apps/v1", "Deployment", "coredns", "kube-system")
     waits = "it is gone" if found is None else workload_waits_for(found)
     return pending(f"coredns: {waits}") if waits else met("coredns serves")
 

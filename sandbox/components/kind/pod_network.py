@@ -14,8 +14,8 @@ from sandbox.components.kind.cluster import KindCluster, node_name
 from sandbox.components.kind.join import API_PORT
 from sandbox.components.overlay import rendered
 from sandbox.core.conditions import Deadline, Observation, met, pending
-from sandbox.kube.api import KubeApi
 from sandbox.kube.applying import apply_all
+from sandbox.kube.watching import Watched
 
 __all__ = ["NETWORK_NAMESPACE", "PodNetwork"]
 
@@ -39,11 +39,16 @@ class PodNetwork:
         for manifest in manifests:
             if manifest["kind"] == "DaemonSet":
                 _reach_api_by_name(manifest, node_name(context.name))
-        apply_all(KubeApi(context.pki("admin.kubeconfig")), manifests, Deadline.after(_APPLY_SECONDS))
+        apply_all(context.api(), manifests, Deadline.after(_APPLY_SECONDS))
+
+    def watched(self, context: Context) -> list[Watched]:
+        """The workload that runs on each node."""
+        del context
+        return [("apps/v1", "DaemonSet", NETWORK_NAMESPACE, _DAEMON_SET)]
 
     def ready(self, context: Context) -> Observation:
         """It is ready when each node has a pod of it that has set its routes."""
-        found = KubeApi(context.pki("admin.kubeconfig")).get("apps/v1", "DaemonSet", _DAEMON_SET, NETWORK_NAMESPACE)
+        found = context.api().get("apps/v1", "DaemonSet", _DAEMON_SET, NETWORK_NAMESPACE)
         status = (found or {}).get("status", {})
         ready = status.get("numberReady", 0)
         return met("on each node") if ready >= context.nodes else pending(f"on {ready} of {context.nodes} nodes")

@@ -138,6 +138,11 @@ def test_git_has_the_same_commits_for_the_host_and_for_a_pod_under_one_url(
     assert said.split() == [head]
 
 
+def test_the_sidecar_of_a_config_management_plugin_would_find_its_server(access: dict[str, Any]) -> None:
+    server = ("exec", "deploy/argocd-repo-server", "--", "/var/run/argocd/argocd-cmp-server", "--help")
+    assert "argocd-cmp-server" in kubectl(access, "--namespace", "argocd", *server)
+
+
 def test_every_printed_command_works_when_it_is_pasted_into_a_shell(
     access: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from sandbox.core.commands import run
+from sandbox.kube.api import KubeApi
 from tests.e2e.kind.machine import (
     COLD_SECONDS,
     NAME,
@@ -142,6 +143,26 @@ def test_a_sandbox_that_is_stopped_is_started_again_as_it_was(user: User, standi
     assert kept(again, "kept-over-the-stop")
     assert own_workloads(again) == before
     assert executed(node(), "crictl", "ps", "--quiet").strip()
+
+
+def test_redis_of_an_earlier_version_comes_to_have_the_address_that_argocd_is_told(
+    user: User, standing: dict[str, Any]
+) -> None:
+    api = KubeApi(Path(standing["kubeconfig"]))
+    place = ("v1", "Service", "argocd-redis", "argocd")
+    told = api.get("v1", "ConfigMap", "argocd-cmd-params-cm", "argocd") or {}
+    of_now = api.get(*place) or {}
+    assert told["data"]["redis.server"] == f"{of_now['spec']['clusterIP']}:6379"
+    spec = {name: value for name, value in of_now["spec"].items() if not name.startswith("clusterIP")}
+    api.delete(*place)
+    api.create(
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": place[2], "namespace": place[3]}, "spec": spec}
+    )
+    before = api.get(*place) or {}
+    assert before["spec"]["clusterIP"] != of_now["spec"]["clusterIP"]
+    assert up(user)["state"] == "up"
+    again = api.get(*place) or {}
+    assert again["spec"]["clusterIP"] == of_now["spec"]["clusterIP"]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,17 @@ def test_files_are_put_where_their_folders_were_missing(docker: Docker, owner: O
         docker.execute(name, ["/registry", "serve", "/etc/deep/down/config.yml"])
 
 
+def test_a_file_of_a_container_is_taken_as_it_is_and_one_that_is_not_there_is_named(
+    docker: Docker, owner: Owner, image: str
+) -> None:
+    name = docker.run(ContainerOptions(f"{owner.name}-a", image), owner).name
+    content = bytes(range(256))
+    docker.put(name, {"/etc/deep/down/content": content})
+    assert docker.take(name, "/etc/deep/down/content") == content
+    with pytest.raises(UnavailableError, match="/etc/none"):
+        docker.take(name, "/etc/none")
+
+
 def test_nothing_that_carries_no_label_of_the_owner_is_removed(docker: Docker, owner: Owner, image: str) -> None:
     other = Owner(f"{owner.name}-other", "run")
     docker.run(ContainerOptions(f"{owner.name}-a", image), owner)
