@@ -26,7 +26,6 @@ def served_as_defined(api: KubeApi) -> Observation:
     try:
         defined = {str(each["name"]) for each in api.metadata(_DEFINITIONS)}
         told = {_named(kind): kind for kind in _custom(api)}
-        versions = {kind.api_version for kind in told.values()}
         waiting = [
             *(
                 f"{name} is defined and not told of"
@@ -34,9 +33,7 @@ def served_as_defined(api: KubeApi) -> Observation:
                 if not _refused(api, name)
             ),
             *(f"{name} is told of and not defined" for name in sorted(told.keys() - defined)),
-            *(f"{name} is not served" for name, kind in told.items() if not _answered(api, f"{kind.path()}?limit=1")),
-            # Where a client looks a kind up that does not read all of discovery at once.
-            *(f"{version} is not told of" for version in sorted(versions) if not _answered(api, f"/apis/{version}")),
+            *(f"{name} is not served" for name, kind in told.items() if not _answered(api, kind)),
         ]
     except UnavailableError as error:
         return pending(str(error))
@@ -71,9 +68,9 @@ def _refused(api: KubeApi, name: str) -> bool:
     return any(each["type"] == "NamesAccepted" and each["status"] == "False" for each in conditions)
 
 
-def _answered(api: KubeApi, path: str) -> bool:
+def _answered(api: KubeApi, kind: Resource) -> bool:
     try:
-        api.request("GET", path)
+        api.request("GET", f"{kind.path()}?limit=1")
     except KubeError as error:
         if error.status == _NOT_FOUND:
             return False
