@@ -7,7 +7,6 @@ Events are neither: they tell of what happened, and what happened after the mome
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +17,7 @@ from sandbox.core.conditions import Deadline, Observation, met, pending, wait_fo
 from sandbox.core.files import read_json, write_json
 from sandbox.kube.custom_types import served_as_defined
 
-__all__ = ["AUTHORITY", "CERTIFICATE", "KEY", "ClusterState", "put_back", "stated"]
+__all__ = ["AUTHORITY", "CERTIFICATE", "KEY", "ClusterState", "etcd_of", "put_back", "stated"]
 
 AUTHORITY, CERTIFICATE, KEY = "etcd-ca.crt", "apiserver-etcd-client.crt", "apiserver-etcd-client.key"
 """What the API server knows etcd by and is known to it by, among the sandbox's certificates."""
@@ -97,16 +96,16 @@ class ClusterState:
             DeadlineError: Something goes on changing; names it.
             UnavailableError: etcd does not answer.
         """
-        _come_to_rest(_store(context))
+        _come_to_rest(etcd_of(context))
 
     def save(self, context: Context, into: Path) -> None:
         """Keep the objects of the cluster, all as of one revision."""
-        write_json(into / _OBJECTS, stated(_store(context).read()))
+        write_json(into / _OBJECTS, stated(etcd_of(context).read()))
 
     def load(self, context: Context, saved: Path) -> int:
         """Bring the objects of the cluster back, while the API server runs."""
         objects = {key: str(value) for key, value in read_json(saved / _OBJECTS).items()}
-        return put_back(_store(context), objects)
+        return put_back(etcd_of(context), objects)
 
     def resting(self, context: Context) -> Observation:
         """It rests when the API server has followed it: whoever begins anew would else not find a type again."""
@@ -114,9 +113,10 @@ class ClusterState:
 
     def origin(self, context: Context) -> str:
         """Name the authority that etcd is known by: made with each cluster, and with no other."""
-        return hashlib.sha256(context.pki(AUTHORITY).read_bytes()).hexdigest()
+        return etcd_of(context).origin()
 
 
-def _store(context: Context) -> EtcdStore:
+def etcd_of(context: Context) -> EtcdStore:
+    """Give the etcd of a sandbox that has one of its own."""
     # The API server's own certificate: there is no other client, and it needs no second one that could be lost.
     return EtcdStore(context.address("etcd"), *map(context.pki, (AUTHORITY, CERTIFICATE, KEY)))

@@ -8,22 +8,27 @@ nothing goes backwards, so nothing has to be started again to believe it.
 from __future__ import annotations
 
 import base64
+import functools
+import hashlib
 import itertools
+import json
+import ssl
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import requests
+from urllib3 import HTTPSConnectionPool, Timeout
+from urllib3.exceptions import HTTPError
 
 from sandbox.core.errors import UnavailableError
-from sandbox.core.proxies import direct_session
+from sandbox.kube.tls import client_context
 
-__all__ = ["ClusterObjects", "EtcdStore"]
+__all__ = ["ClusterObjects", "EtcdStore", "resource_of"]
 
 _SECONDS = 20.0
-_PREFIX, _END = "/registry/", "/registry0"
+_OK = 200
 # Both below what etcd takes unless told otherwise: 128 operations, 1.5 MiB (--max-txn-ops, --max-request-bytes).
 _MOST_OPERATIONS = 100
 _MOST_BYTES = 1024 * 1024
@@ -32,6 +37,9 @@ _FIRST = ("/registry/argoproj.io/applicationsets/", "/registry/argoproj.io/appli
 
 ClusterObjects = Mapping[str, str]
 """Key to value, as etcd has them; values in base64. How a value is encoded is the API server's business."""
+
+
+_EVERYTHING = {"key": base64.b64encode(b"/registry/").decode(), "range_end": base64.b64encode(b"/registry0").decode()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +64,36 @@ class EtcdStore:
         Raises:
             UnavailableError: etcd does not answer, or refuses.
         """
-        with self._session() as session:
-            found = self._ask(session, "range", {"key": _encoded(_PREFIX), "range_end": _encoded(_END)})
-        return {base64.b64decode(each["key"]).decode(): each.get("value", "") for each in found.get("kvs", ())}
+        found = self._ask("range", _EVERYTHING)
+        return {_key(each): each.get("value", "") for each in found.get("kvs", ())}
+
+    def revision(self) -> int:
+        """Say how often it has been written so far.
+
+        Raises:
+            UnavailableError: etcd does not answer, or refuses.
+        """
+        return int(self._ask("range", {**_EVERYTHING, "count_only": True})["header"]["revision"])
+
+    def written_after(self, revision: int) -> list[str]:
+        """Give the keys of the objects that there are and that were written after a revision.
+
+        Raises:
+            UnavailableError: etcd does not answer, or refuses.
+        """
+        asked = {**_EVERYTHING, "keys_only": True, "min_mod_revision": str(revision + 1)}
+        return [_key(each) for each in self._ask("range", asked).get("kvs", ())]
+
+    def origin(self) -> str:
+        """Name the authority that it is known by: made with each cluster, and with no other.
+
+        Raises:
+            UnavailableError: There is none any more.
+        """
+        try:
+            return hashlib.sha256(self.authority.read_bytes()).hexdigest()
+        except OSError as error:
+            raise UnavailableError("the cluster's etcd is known by no certificate", why=str(error)) from error
 
     def write(self, puts: ClusterObjects, removals: Iterable[str]) -> None:
         """Put objects as they are given and remove others, by as few transactions as can be.
@@ -73,37 +108,42 @@ class EtcdStore:
             **{key: {"request_delete_range": {"key": _encoded(key)}} for key in removals},
             **{key: {"request_put": {"key": _encoded(key), "value": value}} for key, value in puts.items()},
         }
-        with self._session() as session:
-            for first in (*_FIRST, ""):
-                now = {key: operations.pop(key) for key in [*operations] if key.startswith(first)}
-                for batch in _batches(now):
-                    self._ask(session, "txn", {"success": batch})
+        for first in (*_FIRST, ""):
+            now = {key: operations.pop(key) for key in [*operations] if key.startswith(first)}
+            for batch in _batches(now):
+                self._ask("txn", {"success": batch})
 
-    def _session(self) -> requests.Session:
-        session = direct_session()
-        session.verify = str(self.authority)
-        session.cert = (str(self.certificate), str(self.key))
-        return session
-
-    def _ask(self, session: requests.Session, what: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def _ask(self, what: str, body: Mapping[str, Any]) -> dict[str, Any]:
         try:
-            answer = session.post(f"https://{self.address}/v3/kv/{what}", json=body, timeout=_SECONDS)
-        except requests.RequestException as error:
+            pool = _pool(self.address, client_context(self.authority, self.certificate, self.key))
+            answer = pool.request("POST", f"/v3/kv/{what}", body=json.dumps(body))
+        except (HTTPError, OSError) as error:
             raise UnavailableError("etcd does not answer", why=str(error)) from error
-        if not answer.ok:
-            raise UnavailableError(f"etcd refuses a {what}", why=answer.text[:500])
-        return dict(answer.json())
+        if answer.status != _OK:
+            raise UnavailableError(f"etcd refuses a {what}", why=answer.data.decode(errors="replace")[:500])
+        return dict(json.loads(answer.data))
+
+
+@functools.lru_cache(maxsize=16)
+def _pool(address: str, context: ssl.SSLContext) -> HTTPSConnectionPool:
+    """Give the connections to an etcd, which last: to shake hands takes longer than most questions."""
+    host, _, port = address.rpartition(":")
+    return HTTPSConnectionPool(host, int(port), timeout=Timeout(total=_SECONDS), ssl_context=context)
 
 
 def _encoded(key: str) -> str:
     return base64.b64encode(key.encode()).decode()
 
 
+def _key(entry: Mapping[str, Any]) -> str:
+    return base64.b64decode(entry["key"]).decode()
+
+
 def _batches(operations: Mapping[str, Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
     """Share operations out, so that no two of one batch are on one resource and none is larger than etcd takes."""
     by_resource: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for key, operation in operations.items():
-        by_resource[_resource_of(key)].append(operation)
+        by_resource[resource_of(key)].append(operation)
     for row in itertools.zip_longest(*by_resource.values()):
         batch: list[Mapping[str, Any]] = []
         size = 0
@@ -118,7 +158,7 @@ def _batches(operations: Mapping[str, Mapping[str, Any]]) -> Iterator[list[Mappi
             yield batch
 
 
-def _resource_of(key: str) -> str:
+def resource_of(key: str) -> str:
     """Give what a key says of the resource: all of built-in kinds, group and kind of custom ones."""
     parts = key.split("/")
     # /registry/pods/..., or /registry/argoproj.io/applications/...: a group has a dot, a built-in resource none.

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from sandbox.components.written import Revision, Written
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.kube.api import KubeApi, KubeError, Resource
 
@@ -58,7 +59,16 @@ class Namespaces(Protocol):
 
 
 class OwnNamespaces:
-    """Those of a cluster that is the sandbox's own: they go as a whole, and with them all else that is the story's."""
+    """Those of a cluster that is the sandbox's own: they go as a whole, and with them all else that is the story's.
+
+    Args:
+        written: Tells of which kinds something was written since nothing of a story was there; without it every kind is
+            looked at.
+    """
+
+    def __init__(self, written: Written | None = None) -> None:
+        self._written = written
+        self._clear_at: dict[tuple[str, ...], Revision] = {}
 
     def clear(self, api: KubeApi, names: Sequence[str], owns: Owns) -> Sequence[str]:
         """Delete the namespaces and every other object that is the story's, and wait until all are gone.
@@ -66,13 +76,21 @@ class OwnNamespaces:
         Raises:
             DeadlineError: Something stays; names it and the finalizers that hold it.
         """
-        sweep = _Sweep(api, names, owns)
-        if owns is nothing and not sweep.spaces():
-            # Which spares to look at every kind that there is.
-            return []
-        wait_for(
-            sweep.round, Deadline.after(_CLEAR_SECONDS), wanted="what an earlier story left to be gone", every=0.02
-        )
+        written, story = self._written, tuple(names)
+        before = self._clear_at.pop(story, None)
+        begun = written.revision() if written else None
+
+        def worth_a_look(kinds: Sequence[Resource]) -> Sequence[Resource]:
+            return written.since(before, kinds) if written and before else kinds
+
+        sweep = _Sweep(api, names, owns, worth_a_look)
+        # What can have made nothing spares a look at every kind that there is.
+        if owns is not nothing or sweep.spaces():
+            wait_for(
+                sweep.round, Deadline.after(_CLEAR_SECONDS), wanted="what an earlier story left to be gone", every=0.02
+            )
+        if begun:
+            self._clear_at[story] = begun
         return list(sweep.freed)
 
 
@@ -112,10 +130,17 @@ class _Sweep:
         freed: What was freed of finalizers, in words; a dict for its order.
     """
 
-    def __init__(self, api: KubeApi, names: Sequence[str], owns: Owns) -> None:
+    def __init__(
+        self,
+        api: KubeApi,
+        names: Sequence[str],
+        owns: Owns,
+        worth_a_look: Callable[[Sequence[Resource]], Sequence[Resource]],
+    ) -> None:
         self._api = api
         self._names = set(names)
         self._owns = owns
+        self._worth_a_look = worth_a_look
         self._seen_going: dict[str, float] = {}
         self._emptied = False
         self.freed: dict[str, None] = {}
@@ -150,7 +175,7 @@ class _Sweep:
         """Find all that is the story's but namespaces, of every kind that there is."""
         kinds = [
             kind
-            for kind in self._api.kinds()
+            for kind in self._worth_a_look(self._api.kinds())
             if {"list", "delete"} <= kind.verbs
             and kind.kind != "Namespace"
             and kind.api_version.partition("/")[0] not in _SECOND_NAMES

@@ -29,6 +29,7 @@ from sandbox.components.existing.port_forward import PortForward
 from sandbox.components.existing.registry_in_cluster import PUSH_PORT, RegistryInCluster, registry_answers
 from sandbox.components.existing.rights import OWN_RULES
 from sandbox.components.git_server import GitServer
+from sandbox.components.namespaces import Namespaces
 from sandbox.components.pki import argocd_pki
 from sandbox.components.probes import http_ok
 from sandbox.containers.described import Owner
@@ -234,16 +235,18 @@ class Cluster(Engine):
     def access(self, record: Record, tools: Mapping[str, Tool]) -> Access:
         """Give the way into a sandbox, as its service account."""
         context = self.context_of(record, tools)
-        home = self.home(record, context)
         return replace(
             super().access(record, tools),
-            home=home,
+            home=self.home(record, context),
             own_namespace=context.own_namespace,
             git_inside=f"http://{context.address_inside('git-server')}",
             pull_secret=PULL_SECRET,
             tenant_prefix=f"{record.name}-",
-            namespaces=GivenNamespaces(record.kubeconfig, record.context, context, home),
         )
+
+    def namespaces(self, record: Record, context: Context) -> Namespaces:
+        """Take those of the cluster's owner."""
+        return GivenNamespaces(record.kubeconfig, record.context, context, self.home(record, context))
 
     def rest(self, record: Record) -> bool:
         """Have nothing of the sandbox's own namespace run; what Applications have made elsewhere runs on."""

@@ -15,6 +15,9 @@ from typing import Any, ClassVar
 from sandbox.components import git_server, registry
 from sandbox.components.argocd.config import ADMIN_SECRET
 from sandbox.components.base import Component, Context, ProcessComponent, Stateful
+from sandbox.components.cluster_state import etcd_of
+from sandbox.components.namespaces import Namespaces, OwnNamespaces
+from sandbox.components.written import Written
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import SandboxError, UnavailableError, UsageError
 from sandbox.core.names import check_choice
@@ -284,7 +287,13 @@ class Engine(ABC):
             repositories=git_server.repositories_root(record.folder),
             runs=record.folder / "ci",
             tools=context.tools,
+            namespaces=self.namespaces(record, context),
         )
+
+    def namespaces(self, record: Record, context: Context) -> Namespaces:
+        """Say who gives stories their namespaces."""
+        del record
+        return OwnNamespaces(Written(etcd_of(context)))
 
     def argocd_account(self, context: Context) -> Account | None:
         """Give the administrator's account of Argo CD; None where there is none for the sandbox."""

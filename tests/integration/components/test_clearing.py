@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from sandbox.components.base import Context
+from sandbox.components.cluster_state import etcd_of
+from sandbox.components.written import Revision, Written
 from sandbox.core.commands import run
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.engines.access import Access
@@ -101,7 +103,13 @@ def settled(api: KubeApi) -> set[str]:
     return {each for each in names(api) if not each.startswith(("leases ", "events "))}
 
 
-def test_all_that_a_tenant_has_made_goes_and_nothing_else(api: KubeApi, access: Access, tenant: Tenant) -> None:
+@pytest.mark.parametrize("seen_before", [False, True], ids=["never seen before", "seen when nothing of it was there"])
+def test_all_that_a_tenant_has_made_goes_and_nothing_else(
+    api: KubeApi, access: Access, tenant: Tenant, *, seen_before: bool
+) -> None:
+    if seen_before:
+        clear_tenant(access, api, tenant)
+        Tenants(access.folder).add(tenant)
     other, longer = Tenant(f"o{tenant.name}"), Tenant(f"{tenant.name}-two")
     for each in (other, longer):
         Tenants(access.folder).add(each)
@@ -141,6 +149,35 @@ def test_all_that_a_tenant_has_made_goes_and_nothing_else(api: KubeApi, access: 
     assert tenant.name not in Tenants(access.folder).names()
     for each in (other, longer):
         clear_tenant(access, api, each)
+
+
+def test_of_each_kind_that_there_is_something_of_it_is_known_whether_it_was_written(
+    api: KubeApi, context: Context, tenant: Tenant
+) -> None:
+    space = f"{tenant.name}-space"
+    made(api, "Namespace", space)
+    made(api, "Service", "one", space, spec={"ports": [{"port": 80}]})
+    made(api, "Endpoints", "two", space)
+    template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    replicas = {"replicas": 0, "selector": {"a": "b"}, "template": template}
+    made(api, "ReplicationController", "three", space, spec=replicas)
+    backend = {"defaultBackend": {"service": {"name": "one", "port": {"number": 80}}}}
+    ingress = {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress"}
+    api.create({**ingress, "metadata": {"name": "four", "namespace": space}, "spec": backend})
+    made(api, "Node", tenant.name)
+    written, kinds = Written(etcd_of(context)), api.kinds()
+    begin = Revision(etcd_of(context).origin(), 0)
+    held = {kind for kind in kinds if {"list", "delete"} <= kind.verbs and api.metadata(kind)}
+    found = written.since(begin, kinds)
+    assert held <= set(found)
+    assert {"nodes", "services", "endpoints", "replicationcontrollers", "ingresses"} <= {kind.plural for kind in held}
+    assert len(found) < len(kinds)
+    now = written.revision()
+    api.delete("v1", "Node", tenant.name)
+    api.delete("v1", "Namespace", space)
+    made(api, "Secret", tenant.name, "default")
+    assert "secrets" in {kind.plural for kind in written.since(now, kinds)}
+    assert "storageclasses" not in {kind.plural for kind in written.since(now, kinds)}
 
 
 DISK = {"capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "hostPath": {"path": "/nonexistent"}}

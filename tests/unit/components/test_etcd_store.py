@@ -43,7 +43,7 @@ def test_no_transaction_changes_two_objects_of_one_resource_or_is_larger_than_et
     operations = {key: put("x" * size) for key in keys}
     batches = list(etcd_store._batches(operations))
     assert sum(map(len, batches)) == len(keys)
-    of = {id(operation): etcd_store._resource_of(key) for key, operation in operations.items()}
+    of = {id(operation): etcd_store.resource_of(key) for key, operation in operations.items()}
     for batch in batches:
         assert max(Counter(of[id(operation)] for operation in batch).values()) == 1
         assert len(batch) <= 100
@@ -51,8 +51,8 @@ def test_no_transaction_changes_two_objects_of_one_resource_or_is_larger_than_et
 
 
 def test_custom_types_of_one_group_are_resources_of_their_own() -> None:
-    assert etcd_store._resource_of("/registry/argoproj.io/applications/argocd/one") == "argoproj.io/applications"
-    assert etcd_store._resource_of("/registry/pods/default/one") == "pods"
+    assert etcd_store.resource_of("/registry/argoproj.io/applications/argocd/one") == "argoproj.io/applications"
+    assert etcd_store.resource_of("/registry/pods/default/one") == "pods"
 
 
 @given(before=st.dictionaries(KEYS, st.text(max_size=2)), after=st.dictionaries(KEYS, st.text(max_size=2)))
