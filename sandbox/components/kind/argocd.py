@@ -6,6 +6,10 @@ known beforehand.
 
 from __future__ import annotations
 
+import hmac
+import json
+from typing import Any
+
 from sandbox.components.argocd.config import secret
 from sandbox.components.argocd.in_cluster import ArgocdInCluster, ArgocdSettings
 from sandbox.components.base import Context
@@ -17,7 +21,8 @@ from sandbox.kube.api import KubeApi
 __all__ = ["ArgocdInKind", "ArgocdSettingsInKind"]
 
 _SECRET = "gitops-sandbox-proxies"  # noqa: S105  # its name, as the overlay has it
-_REPO_SERVER = ("apps/v1", "Deployment", "argocd-repo-server")
+_MARK = "gitops-sandbox/proxies"
+_REPO_SERVER = "argocd-repo-server"
 _REDIS = ("v1", "Service", "argocd-redis")
 # One of those that no Service is given by itself (Kubernetes, "Service ClusterIP allocation"); the overlay has it too.
 _REDIS_ADDRESS = "10.96.0.20"
@@ -47,19 +52,22 @@ class ArgocdInKind(ArgocdInCluster):
     def ensure(self, context: Context) -> None:
         """Bring the proxies first: a process has its environment from when it began."""
         api = context.api()
-        begun = api.get(*_REPO_SERVER, context.argocd_namespace) is not None
-        changed = _bring_proxies(api, context)
+        _bring_proxies(api, context)
         if not context.ha:
             _free_redis_of_its_address(api, context.argocd_namespace)
         super().ensure(context)
-        if begun and changed is not None:
-            # As `kubectl rollout restart` has pods begin anew.
-            noted = {"metadata": {"annotations": {"gitops-sandbox/proxies": changed}}}
-            api.merge(*_REPO_SERVER, context.argocd_namespace, {"spec": {"template": noted}})
+
+    def rendered(self, context: Context) -> list[dict[str, Any]]:
+        """Have the repo server begin anew when its proxies change: its pods are marked by what they are."""
+        manifests = super().rendered(context)
+        deployments = {each["metadata"]["name"]: each for each in manifests if each["kind"] == "Deployment"}
+        metadata = deployments[_REPO_SERVER]["spec"]["template"]["metadata"]
+        metadata["annotations"] = (metadata.get("annotations") or {}) | {_MARK: _mark(context)}
+        return manifests
 
     def edits(self, context: Context) -> list[list[str]]:
         """Have the repo server take its proxies from a Secret: they may hold a password."""
-        patches = {"proxies.yaml": ("Deployment", "argocd-repo-server")}
+        patches = {"proxies.yaml": ("Deployment", _REPO_SERVER)}
         if not context.ha:
             patches["redis-address.yaml"] = ("Service", "argocd-redis")
         return [
@@ -78,15 +86,19 @@ def _free_redis_of_its_address(api: KubeApi, namespace: str) -> None:
         api.delete(*_REDIS, namespace)
 
 
-def _bring_proxies(api: KubeApi, context: Context) -> str | None:
-    """Have the Secret hold the user's proxies; give its version where it was changed, and None where it was not."""
-    place = ("v1", "Secret", _SECRET, context.argocd_namespace)
-    variables = proxy_variables([context.host("git-server"), *_INSIDE], container_proxies())
-    before = api.get(*place)
-    if not variables:
-        api.delete(*place)
-        return None if before is None else "none"
-    wanted = secret(_SECRET, context.argocd_namespace, variables, {"app.kubernetes.io/part-of": "argocd"})
-    if before is not None and before.get("data") == wanted["data"]:
-        return None
-    return str(api.apply(wanted)["metadata"]["resourceVersion"])
+def _proxies(context: Context) -> dict[str, str]:
+    return proxy_variables([context.host("git-server"), *_INSIDE], container_proxies())
+
+
+def _mark(context: Context) -> str:
+    """Mark proxies without telling of them: a password may be among them, and could be guessed by a plain digest."""
+    key = context.secrets.value("proxies-mark").encode()
+    return hmac.digest(key, json.dumps(_proxies(context), sort_keys=True).encode(), "sha256").hex()[:32]
+
+
+def _bring_proxies(api: KubeApi, context: Context) -> None:
+    """Have the Secret hold the user's proxies, or take it away where there are none."""
+    if variables := _proxies(context):
+        api.apply(secret(_SECRET, context.argocd_namespace, variables, {"app.kubernetes.io/part-of": "argocd"}))
+    else:
+        api.delete("v1", "Secret", _SECRET, context.argocd_namespace)
