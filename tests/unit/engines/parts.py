@@ -45,14 +45,14 @@ class Part:
         del context
         if self.full:
             raise UnavailableError("can't write", why="No space left on device")
-        (into / "text").write_text(self.holds)
+        (into / "text").write_bytes(self.holds.encode())
 
     def load(self, context: Context, saved: Path) -> int:
         """Put the text back; somebody may write another one right after."""
         del context
         if self.killed:
             raise KeyboardInterrupt
-        wanted = (saved / "text").read_text() if saved.exists() else ""
+        wanted = (saved / "text").read_bytes().decode() if saved.exists() else ""
         changed = self.holds != wanted
         # Who is still at work writes into what was just put back.
         self.holds = self.stragglers.pop() if changed and self.stragglers else wanted
