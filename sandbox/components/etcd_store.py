@@ -28,6 +28,8 @@ from sandbox.kube.tls import client_context
 __all__ = ["ClusterObjects", "EtcdStore", "resource_of"]
 
 _SECONDS = 20.0
+# Of stories that are told at once; one too many would be thrown away after its request, with a warning.
+_CONNECTIONS = 8
 _OK = 200
 # Both below what etcd takes unless told otherwise: 128 operations, 1.5 MiB (--max-txn-ops, --max-request-bytes).
 _MOST_OPERATIONS = 100
@@ -128,7 +130,8 @@ class EtcdStore:
 def _pool(address: str, context: ssl.SSLContext) -> HTTPSConnectionPool:
     """Give the connections to an etcd, which last: to shake hands takes longer than most questions."""
     host, _, port = address.rpartition(":")
-    return HTTPSConnectionPool(host, int(port), timeout=Timeout(total=_SECONDS), ssl_context=context)
+    timeout = Timeout(total=_SECONDS)
+    return HTTPSConnectionPool(host, int(port), timeout=timeout, maxsize=_CONNECTIONS, ssl_context=context)
 
 
 def _encoded(key: str) -> str:
