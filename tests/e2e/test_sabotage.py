@@ -28,8 +28,9 @@ BREAKS = [
 IDS = [f"{story.name}-{sabotage.name}" for story, sabotage in BREAKS]
 
 
-# One for each thing that a step claims: that it was deployed, is what CI has built, was healed, was rolled back.
-ALWAYS = ("git-password-wrong", "wrong-tag", "self-heal-off-image", "revert-not-pushed")
+# One for each thing that a step claims: that it was deployed, is what CI has built, was rolled back. That it was healed
+# waits for the night: only a minute without it shows that it never comes.
+ALWAYS = ("git-password-wrong", "wrong-tag", "revert-not-pushed")
 
 
 assert set(ALWAYS) <= {sabotage.name for _, sabotage in BREAKS}
