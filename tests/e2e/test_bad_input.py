@@ -122,6 +122,7 @@ def test_down_ends_everything_where_every_record_is_damaged(user: User) -> None:
     assert not (user.folder / NAME).exists()
 
 
+@pytest.mark.nightly
 def test_a_port_that_another_program_took_is_named(user: User) -> None:
     user.ok("up", "--name", NAME)
     kill_supervisor(user)

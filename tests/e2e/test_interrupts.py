@@ -106,6 +106,7 @@ def test_an_interrupted_up_with_json_says_so_in_its_one_object(user: User) -> No
     assert outcome.data()["error"]["what"] == "interrupted"
 
 
+@pytest.mark.nightly
 def test_an_interrupted_repair_loses_nothing_that_was_kept(user: User) -> None:
     status = user.ok("up", "--name", NAME)
     kept = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kept", "namespace": "default"}}

@@ -193,6 +193,7 @@ def the_failure(project: Project, outcome: Outcome, report: str) -> None:
     assert "not shown, 1 times: the engine embedded has no containers" in outcome.stdout
 
 
+@pytest.mark.nightly
 def test_a_run_that_is_killed_leaves_nothing(project: Project) -> None:
     project.write(
         "test_waits.py",

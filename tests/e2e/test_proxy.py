@@ -11,7 +11,7 @@ from tests.e2e.internet import HOST, leading_to, publish_chart
 from tests.e2e.support import BEHIND_A_PROXY, User
 from tests.own_repositories import UserRepository
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.nightly]
 
 
 def test_a_chart_comes_through_the_users_proxy_which_is_asked_for_nothing_of_the_sandboxs(

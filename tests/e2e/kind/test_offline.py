@@ -14,7 +14,7 @@ from sandbox.core.commands import CommandError
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.kube.rollout import rollout_waits_for
 from tests.e2e.kind.machine import COLD_SECONDS, NAME, docker, executed, inspected, kubectl, node, told_of
-from tests.e2e.support import User, by_night
+from tests.e2e.support import User
 
 NETWORK = f"gitops-sandbox-{NAME}"
 CHAINS = ("OUTPUT", "FORWARD")
@@ -66,10 +66,8 @@ def has(image: str) -> bool:
     return any(image in each["repoTags"] for each in images)
 
 
-@pytest.mark.parametrize(
-    ("namespace", "name"),
-    by_night([("kube-system", "coredns"), ("argocd", "argocd-redis")], but=lambda case: case[1] == "coredns"),
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize(("namespace", "name"), [("kube-system", "coredns"), ("argocd", "argocd-redis")])
 def test_an_image_that_is_deleted_from_the_node_comes_back_from_the_mirror(
     cut_off: dict[str, Any], namespace: str, name: str
 ) -> None:

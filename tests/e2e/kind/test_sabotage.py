@@ -10,7 +10,7 @@ from sandbox.engines.embedded import Embedded
 from sandbox.gitops.story import Sabotage, Story
 from scenarios import catalogue
 from tests.e2e.kind.machine import COLD_SECONDS
-from tests.e2e.support import User, by_night
+from tests.e2e.support import User
 
 BREAKS = [
     (story, sabotage)
@@ -19,12 +19,12 @@ BREAKS = [
     if "containers" in sabotage.needs and sabotage.missing(Embedded.capabilities)
 ]
 
-pytestmark = pytest.mark.timeout(COLD_SECONDS)
+pytestmark = [pytest.mark.timeout(COLD_SECONDS), pytest.mark.nightly]
 
 
 @pytest.mark.parametrize(
     ("story", "sabotage"),
-    by_night(BREAKS, but=BREAKS[:1].__contains__),
+    BREAKS,
     ids=[sabotage.name for _, sabotage in BREAKS],
 )
 def test_a_story_fails_at_the_step_that_is_sabotaged(

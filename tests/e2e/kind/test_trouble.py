@@ -232,6 +232,7 @@ def test_without_docker_up_says_what_is_missing_and_leaves_nothing(other: User, 
     assert other.ports() == {}
 
 
+@pytest.mark.nightly
 def test_while_docker_is_away_status_says_so_and_down_keeps_what_it_can_not_take_away(
     user: User, standing: dict[str, Any]
 ) -> None:
