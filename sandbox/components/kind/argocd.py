@@ -24,7 +24,7 @@ _SECRET = "gitops-sandbox-proxies"  # noqa: S105  # its name, as the overlay has
 _MARK = "gitops-sandbox/proxies"
 _REPO_SERVER = "argocd-repo-server"
 _REDIS = ("v1", "Service", "argocd-redis")
-# One of those that no Service is given by itself (Kubernetes, "Service ClusterIP allocation"); the overlay has it too.
+# One of those that no Service is given by itself (Kubernetes, "Service ClusterIP allocation").
 _REDIS_ADDRESS = "10.96.0.20"
 _INSIDE = (".svc", ".cluster.local", SERVICE_SUBNET, POD_SUBNET)
 
@@ -58,25 +58,19 @@ class ArgocdInKind(ArgocdInCluster):
         super().ensure(context)
 
     def rendered(self, context: Context) -> list[dict[str, Any]]:
-        """Have the repo server begin anew when its proxies change: its pods are marked by what they are."""
+        """Give redis its address, and have the repo server begin anew when its proxies change: its pods are marked."""
         manifests = super().rendered(context)
-        deployments = {each["metadata"]["name"]: each for each in manifests if each["kind"] == "Deployment"}
-        metadata = deployments[_REPO_SERVER]["spec"]["template"]["metadata"]
+        named = {(each["kind"], each["metadata"]["name"]): each for each in manifests}
+        if not context.ha:
+            named[_REDIS[1:]]["spec"]["clusterIP"] = _REDIS_ADDRESS
+        metadata = named["Deployment", _REPO_SERVER]["spec"]["template"]["metadata"]
         metadata["annotations"] = (metadata.get("annotations") or {}) | {_MARK: _mark(context)}
         return manifests
 
     def edits(self, context: Context) -> list[list[str]]:
         """Have the repo server take its proxies from a Secret: they may hold a password."""
-        patches = {"proxies.yaml": ("Deployment", _REPO_SERVER)}
-        if not context.ha:
-            patches["redis-address.yaml"] = ("Service", "argocd-redis")
-        return [
-            *super().edits(context),
-            *(
-                ["add", "patch", "--path", path, "--kind", kind, "--name", name]
-                for path, (kind, name) in patches.items()
-            ),
-        ]
+        chosen = ["--kind", "Deployment", "--name", _REPO_SERVER]
+        return [*super().edits(context), ["add", "patch", "--path", "proxies.yaml", *chosen]]
 
 
 def _free_redis_of_its_address(api: KubeApi, namespace: str) -> None:

@@ -6,17 +6,21 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from sandbox.components.base import Component, Context, ProcessComponent
-from sandbox.core.conditions import Deadline, Observation, pending
+from sandbox.core.conditions import Deadline, Observation, met, pending
 from sandbox.core.errors import ConditionFailedError
 from sandbox.core.supervision import SupervisorClient
 from sandbox.core.timeline import Timeline
+from sandbox.engines import driver
 from sandbox.engines.driver import bring_up
+from sandbox.kube.watching import Watched
+from tests.integration.components.conftest import Bring
 from tests.integration.core.support import wait_gone
 
 
@@ -116,3 +120,50 @@ def test_a_component_is_stopped_when_it_is_removed_and_its_log_is_what_it_gives(
     into.mkdir()
     part.diagnose(context, into)
     assert [path.name for path in into.iterdir()] == ["talker.log"]
+
+
+class Told:
+    """A component that a ConfigMap tells of."""
+
+    name = "told"
+    requires: tuple[str, ...] = ()
+    ports: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.looked = threading.Event()
+
+    def ensure(self, context: Context) -> None:
+        """Do nothing."""
+
+    def watched(self, context: Context) -> Sequence[Watched]:
+        """Name the ConfigMap."""
+        del context
+        return [("v1", "ConfigMap", "default", "settings")]
+
+    def ready(self, context: Context) -> Observation:
+        """Look for it."""
+        found = context.api().get("v1", "ConfigMap", "settings", "default")
+        self.looked.set()
+        return met("there") if found else pending("not there")
+
+    def diagnose(self, context: Context, into: Path) -> None:
+        """Have nothing to say."""
+
+    def remove(self, context: Context) -> None:
+        """Have nothing to remove."""
+
+
+def test_a_component_that_objects_tell_of_is_looked_at_when_they_change(
+    brought_up: Bring, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "_WATCHED_SECONDS", 600.0)
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings", "namespace": "default"}}
+    part = Told()
+    with (
+        brought_up("etcd", "kube-apiserver-bootstrap", tools=("etcd", "kube-apiserver", "argocd")) as cluster,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        up = pool.submit(bring_up, cluster, [part], Deadline.after(20), Timeline())
+        assert part.looked.wait(10)
+        cluster.api().create(settings)
+        up.result(timeout=20)

@@ -7,8 +7,7 @@ import http.client
 import secrets
 import ssl
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +20,11 @@ from sandbox.components.embedded.etcd import Etcd
 from sandbox.components.existing.argocd_in_namespace import bring_types
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.core.errors import UnavailableError
-from sandbox.core.timeline import Timeline
-from sandbox.engines import driver
 from sandbox.gitops.cluster import Cluster
 from sandbox.gitops.manifests import difference
 from sandbox.kube.api import KubeApi, KubeError
 from sandbox.kube.custom_types import served_as_defined
-from sandbox.kube.watching import Watch, Watched
+from sandbox.kube.watching import Watch
 from tests.integration.components.conftest import Bring
 
 IMAGE = "registry.invalid/greeter:1"
@@ -375,47 +372,3 @@ def test_a_cluster_that_was_put_back_rests_when_its_types_are_served_as_they_wer
             api.metadata(kind)
     assert api.list("argoproj.io/v1alpha1", "ApplicationSet") == []
     assert served_as_defined(api).seen == "3 custom types are served"
-
-
-class Told:
-    """A component that a ConfigMap tells of."""
-
-    name = "told"
-    requires: tuple[str, ...] = ()
-    ports: tuple[str, ...] = ()
-
-    def __init__(self, namespace: str) -> None:
-        self.namespace = namespace
-        self.looked = threading.Event()
-
-    def ensure(self, context: Context) -> None:
-        """Do nothing."""
-
-    def watched(self, context: Context) -> Sequence[Watched]:
-        """Name the ConfigMap."""
-        del context
-        return [("v1", "ConfigMap", self.namespace, "settings")]
-
-    def ready(self, context: Context) -> Observation:
-        """Look for it."""
-        found = context.api().get("v1", "ConfigMap", "settings", self.namespace)
-        self.looked.set()
-        return met("there") if found else pending("not there")
-
-    def diagnose(self, context: Context, into: Path) -> None:
-        """Have nothing to say."""
-
-    def remove(self, context: Context) -> None:
-        """Have nothing to remove."""
-
-
-def test_a_component_that_objects_tell_of_is_looked_at_when_they_change(
-    cluster: Context, api: KubeApi, namespace: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(driver, "_WATCHED_SECONDS", 600.0)
-    part = Told(namespace)
-    with ThreadPoolExecutor(1) as pool:
-        up = pool.submit(driver.bring_up, cluster, [part], Deadline.after(20), Timeline())
-        assert part.looked.wait(10)
-        api.create(config_map(namespace))
-        up.result(timeout=20)
