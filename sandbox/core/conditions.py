@@ -122,15 +122,31 @@ def wait_for(
 
 
 def hold(
-    condition: Condition, seconds: float, *, wanted: str, wake: threading.Event | None = None, every: float = 0.05
+    condition: Condition,
+    seconds: float,
+    *,
+    wanted: str,
+    wake: threading.Event | None = None,
+    every: float = 0.05,
+    seen: Observation | None = None,
 ) -> Observation:
     """Demand that ``condition`` stays met for a while, so that no passing moment counts.
+
+    Args:
+        condition: Called at the end of the while in any case.
+        seconds: How long.
+        wanted: A sentence: what is demanded.
+        wake: Set by a watch when something changed; a look follows at once.
+        every: Seconds between two looks when nothing wakes the wait earlier.
+        seen: The look with which the while begins, where somebody has just taken it.
 
     Raises:
         ConditionFailedError: It stopped being met; says what was seen instead.
     """
     deadline = Deadline.after(seconds)
     wake = wake or threading.Event()
+    if seen is not None:
+        wake.wait(min(every, deadline.remaining()))
     while True:
         wake.clear()
         last_look = deadline.passed

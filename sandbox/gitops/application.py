@@ -44,10 +44,20 @@ class Application:
         self._path = repository.overlay(environment)
         self._desired = functools.lru_cache(maxsize=16)(self._render)
         self._synced: set[tuple[str, Moment]] = set()
+        self._told: dict[str, Any] | None = None
 
     def read(self) -> dict[str, Any] | None:
         """Give the Application as it is; None when there is none."""
         return self._api.get(ARGOCD_API, "Application", self.name, self._home)
+
+    def hear(self, told: dict[str, Any]) -> None:
+        """Take note of what a watch tells of the Application: while it says that nothing was done, nobody need ask."""
+        self._told = told
+
+    def _heard(self) -> dict[str, Any] | None:
+        """Give what a watch told since this was last asked: it may be old by now, so that it proves nothing."""
+        told, self._told = self._told, None
+        return told
 
     def change(self, patch: dict[str, Any]) -> None:
         """Change the Application itself, as somebody with rights in Argo CD's namespace could."""
@@ -59,7 +69,7 @@ class Application:
         It hears of the two by watches of their own, and takes minutes to look again where it did not know the project
         (Argo CD 3.6, ``timeout.reconciliation``).
         """
-        application = self.read() or {}
+        application = self._heard() or self.read() or {}
         conditions = application.get("status", {}).get("conditions") or ()
         lacking = [each["message"] for each in conditions if _PROJECTLESS in each["message"]]
         if not lacking:
@@ -153,11 +163,14 @@ class Application:
 
     def _lives(self, revision: str, since: Moment) -> Observation:
         """Look whether a commit lives: synced by an operation since ``since``, and proved by content."""
+        # That it was synced stays true when a newer operation runs, as after one more look at a drift already healed.
+        synced, told = (revision, since) in self._synced, self._heard()
+        if told and not synced and (waiting := _unsynced(told, revision, since)):
+            return pending(waiting)
         application = self.read()
         if application is None:
             return pending(f"there is no Application {self.name}")
-        # That it was synced stays true when a newer operation runs, as after one more look at a drift already healed.
-        if (revision, since) not in self._synced:
+        if not synced:
             if waiting := _unsynced(application, revision, since):
                 return pending(waiting)
             self._synced.add((revision, since))

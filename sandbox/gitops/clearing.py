@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,13 +27,14 @@ from sandbox.engines.access import Access
 from sandbox.gitops.cluster import TRACKING
 from sandbox.gitops.registry import RegistryView
 from sandbox.gitops.tenant import ENVIRONMENTS, Tenant, Tenants
-from sandbox.kube.api import KubeApi
+from sandbox.kube.api import KubeApi, KubeError
 from sandbox.servers.ci_runs import RunStore
 from sandbox.servers.repositories import delete_repository, list_repositories
 
 __all__ = ["Cleared", "clear_tenant"]
 
 _SECONDS = 60.0
+_GONE = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,10 +178,10 @@ class _Cluster:
         ground.destinations |= _destinations(mine["Application"]) - _destinations(
             [item for item in items["Application"] if item not in mine["Application"]]
         )
-        named = [(kind, item["metadata"]["name"]) for kind, those in mine.items() for item in those]
-        for kind, name in named:
-            self._delete(kind, name)
-        return [f"{kind} {name}" for kind, name in named]
+        found = [(kind, item["metadata"]) for kind, those in mine.items() for item in those]
+        for kind, metadata in found:
+            self._delete(kind, metadata["name"], metadata.get("finalizers"))
+        return [f"{kind} {metadata['name']}" for kind, metadata in found]
 
     def _is_mine(self, item: Mapping[str, Any]) -> bool:
         metadata, spec = item["metadata"], item.get("spec") or {}
@@ -193,12 +194,16 @@ class _Cluster:
             or self._ground.owns(metadata)
         )
 
-    def _delete(self, kind: str, name: str) -> None:
+    def _delete(self, kind: str, name: str, finalizers: Sequence[str] | None) -> None:
         namespace = self._access.argocd_namespace
-        # Without its finalizer it goes at once; its objects go with their namespaces, or as what it tracks.
-        if self._api.get(ARGOCD_API, kind, name, namespace) is not None:
-            self._api.merge(ARGOCD_API, kind, name, namespace, {"metadata": {"finalizers": None}})
+        try:
+            # Without them it goes at once; its objects go with their namespaces, or as what it tracks.
+            if finalizers:
+                self._api.merge(ARGOCD_API, kind, name, namespace, {"metadata": {"finalizers": None}})
             self._api.delete(ARGOCD_API, kind, name, namespace)
+        except KubeError as error:
+            if error.status != _GONE:
+                raise
 
 
 def _destinations(applications: list[dict[str, Any]]) -> set[str]:

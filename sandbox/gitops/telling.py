@@ -230,9 +230,9 @@ class Telling:
         while True:
             try:
                 seen = wait_for(
-                    self.heeding(predicate),
+                    look,
                     deadline,
-                    wanted=predicate.sentence,
+                    wanted=wanted,
                     hint=self.hint,
                     wake=self.wake,
                     every=0.25,
@@ -242,7 +242,7 @@ class Telling:
             if predicate.final:
                 return seen
             try:
-                hold(look, LASTING, wanted=wanted, wake=self.wake, every=0.1)
+                hold(look, LASTING, wanted=wanted, wake=self.wake, every=LASTING / 2, seen=seen)
             except ConditionFailedError as error:
                 # Argo CD's word on health flickers while it settles; what does not settle in time fails.
                 flicker = error

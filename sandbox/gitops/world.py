@@ -53,7 +53,8 @@ class World:
         }
         self.changed = threading.Event()
         self._watch: Watch | None = None
-        self._unseen: dict[str, Application] = {}
+        self._by_name = {each.name: each for each in self.applications.values()}
+        self._unseen: set[str] = set()
         self._listeners: list[Heard] = []
 
     @property
@@ -126,10 +127,12 @@ class World:
 
     def _heard(self, resource: Resource, event: dict[str, Any]) -> None:
         name = event["object"]["metadata"].get("name", "")
-        # Many a story has one environment: what the others would have is not watched before there is any.
-        if self._watch and resource.kind == "Application" and name in self._unseen:
-            self._watch.add(self._unseen[name].objects)
-            del self._unseen[name]
+        if resource.kind == "Application" and name in self._by_name:
+            self._by_name[name].hear(event["object"])
+            # Many a story has one environment: what the others would have is not watched before there is any.
+            if self._watch and name in self._unseen:
+                self._unseen.remove(name)
+                self._watch.add(self._by_name[name].objects)
         for listener in self._listeners:
             listener(resource, event)
 
@@ -137,7 +140,7 @@ class World:
         """Clear what was left, and begin to watch."""
         self.clear()
         self.claim()
-        self._unseen = {each.name: each for each in self.applications.values()}
+        self._unseen = set(self._by_name)
         # One of its own for each telling: what has ended does not begin again.
         self._watch = Watch(self.api, self._heard)
         self.changed = self._watch.changed

@@ -114,6 +114,12 @@ def test_what_stays_true_for_the_time_asked_is_held() -> None:
     assert looks.count >= 2
 
 
+def test_what_was_just_seen_is_not_looked_at_again_at_once_but_at_the_end() -> None:
+    looks = Looks(met("steady"))
+    assert hold(looks, 0.02, wanted="peace", every=5, seen=met("steady")).seen == "steady"
+    assert looks.count == 1
+
+
 @pytest.mark.parametrize("then", [pending("gone again"), failed("broken")])
 def test_a_passing_moment_is_not_held(then: Observation) -> None:
     with pytest.raises(ConditionFailedError) as caught:

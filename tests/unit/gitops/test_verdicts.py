@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.gitops.application import _is_ready, _troubles
+from sandbox.gitops.application import Application, _is_ready, _troubles
 from sandbox.gitops.moment import Moment
 from sandbox.kube.rollout import rollout_waits_for
+
+if TYPE_CHECKING:
+    from sandbox.gitops.repositories import EnvironmentRepo
+    from sandbox.kube.api import KubeApi
 
 
 def deployment(generation: int = 2, **status: int) -> dict[str, Any]:
@@ -72,3 +77,47 @@ def test_what_argo_cd_complains_of_is_given_in_its_own_words() -> None:
     assert _troubles({"status": {"operationState": {"phase": "Succeeded", "message": "done"}}}) == ""
     complaint = {"conditions": [{"message": "no such path"}], "operationState": {"phase": "Error", "message": "boom"}}
     assert _troubles({"status": complaint}) == "; Argo CD says: no such path; boom"
+
+
+class Server:
+    """An API server that has at most one object, and counts how often it is asked."""
+
+    def __init__(self, held: dict[str, Any] | None) -> None:
+        self.held = held
+        self.asked = 0
+
+    def get(self, *_: object) -> dict[str, Any] | None:
+        """Give it."""
+        self.asked += 1
+        return self.held
+
+
+def followed(server: Server) -> Application:
+    repository = SimpleNamespace(argocd_namespace="argocd", overlay=lambda environment: environment)
+    return Application(cast("KubeApi", server), "app", "dev", cast("EnvironmentRepo", repository))
+
+
+def synced(revision: str) -> dict[str, Any]:
+    operation = {"phase": "Succeeded", "finishedAt": "2030-01-01T00:00:00Z", "syncResult": {"revision": revision}}
+    return {"status": {"operationState": operation}}
+
+
+def test_while_a_watch_tells_of_another_commit_the_api_server_is_not_asked_and_once_only() -> None:
+    server = Server(synced("old"))
+    application = followed(server)
+    lives = application.lives("new", Moment.now())
+    application.hear(synced("old"))
+    assert "the last sync was of old" in lives().seen
+    assert server.asked == 0
+    lives()
+    assert server.asked == 1
+
+
+def test_what_a_watch_tells_proves_nothing() -> None:
+    server = Server(None)
+    application = followed(server)
+    application.hear(synced("new"))
+    assert application.lives("new", Moment.now())().seen == "there is no Application app"
+    server.held = synced("old")
+    application.hear(synced("new"))
+    assert "the last sync was of old" in application.lives("new", Moment.now())().seen
