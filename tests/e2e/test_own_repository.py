@@ -163,7 +163,7 @@ def mended(user: User, troubled: Team, tmp_path_factory: pytest.TempPathFactory)
 def test_applications_that_work_are_proved_and_healthy_wherever_they_come_from(troubled: Team) -> None:
     assert troubled.outcome.code == FAILED, troubled.outcome
     for name in ("root", "web", "chart", "fleet-one", "fleet-two", "definitions"):
-        assert stages(troubled.verdict(name)) == ["yes"] * 5, troubled.verdict(name)
+        assert stages(troubled.verdict(name)) == ["yes"] * 5, str(troubled.verdict(name))
         assert troubled.verdict(name)["held"]
     made = {name: troubled.verdict(name)["made_by"] for name in ("root", "web", "fleet-one")}
     assert made == {"root": "root.yaml", "web": "Application root", "fleet-one": "ApplicationSet fleet"}
