@@ -1,7 +1,6 @@
 """The one door to Docker: what a sandbox makes there carries its labels, and is found again by them.
 
-Every name that is given to the daemon here is exact: a container's image must be there, and nothing without our labels
-is removed. Errors of the SDK and of the connection become ours at this door.
+Every name given to the daemon is exact, and nothing without our labels is removed. Errors become ours at this door.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import IO, Any, Self
 
 import docker
 from docker.constants import DEFAULT_DOCKER_API_VERSION
-from docker.errors import ImageNotFound, NotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import Mount
 
 from sandbox.containers.described import (
@@ -24,6 +23,7 @@ from sandbox.containers.described import (
     configured_like,
     container_of,
 )
+from sandbox.containers.freezer import thaw
 from sandbox.containers.image_store import ImageStore
 from sandbox.containers.packing import packed, unpacked
 from sandbox.containers.unreachable import check_listens, our_errors
@@ -219,7 +219,13 @@ class Docker:
             UnavailableError: It can't be removed.
         """
         with our_errors(f"can't remove container {name}"), contextlib.suppress(NotFound):
-            self._client.containers.get(name).remove(force=True, v=True)
+            container = self._client.containers.get(name)
+            try:
+                container.remove(force=True, v=True)
+            except APIError:
+                if not thaw(container.id):
+                    raise
+                container.remove(force=True, v=True)
 
     def remove_owned(self, owner: Owner) -> list[str]:
         """Remove all containers, then all networks, volumes and images, that carry the owner's labels, and name them.
