@@ -13,7 +13,7 @@ from sandbox.components.written import Revision, Written
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.kube.api import KubeApi, KubeError, Resource
 
-__all__ = ["Namespaces", "OwnNamespaces", "Owns", "nothing"]
+__all__ = ["Namespaces", "OwnNamespaces", "Owns", "nothing", "overtaken"]
 
 Owns = Callable[[Mapping[str, Any]], bool]
 """Says of an object's metadata whether the object is the story's, wherever in the cluster it is."""
@@ -221,7 +221,7 @@ class _Sweep:
         self.freed[str(found)] = None
         kept = [each for each in found.metadata["finalizers"] if each in _NEVER_FREED]
         patch = {"metadata": {"finalizers": kept or None}}
-        with _overtaken():
+        with overtaken():
             self._api.merge(found.resource.api_version, found.resource.kind, found.name, found.namespace, patch)
 
     def _delete(self, found: _Found) -> None:
@@ -229,7 +229,7 @@ class _Sweep:
 
     def _request_deletion(self, path: str) -> None:
         options = {"kind": "DeleteOptions", "gracePeriodSeconds": 0, "propagationPolicy": "Background"}
-        with _overtaken():
+        with overtaken():
             self._api.request("DELETE", path, body=options)
 
     def _finalize(self, namespace: _Found) -> None:
@@ -239,7 +239,7 @@ class _Sweep:
         already: since the round before nothing new can come into it, and every kind was looked at after that.
         """
         path = namespace.resource.path(name=namespace.name)
-        with _overtaken():
+        with overtaken():
             live = self._api.request("GET", path)
             if "deletionTimestamp" in live["metadata"]:
                 live["spec"]["finalizers"] = []
@@ -247,7 +247,7 @@ class _Sweep:
 
 
 @contextlib.contextmanager
-def _overtaken() -> Iterator[None]:
+def overtaken() -> Iterator[None]:
     """Let pass that an object is gone, or was changed since it was looked at: the next round tells."""
     try:
         yield

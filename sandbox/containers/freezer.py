@@ -15,7 +15,7 @@ from sandbox.core.errors import UnavailableError
 __all__ = ["thaw"]
 
 _MOUNTED = Path("/sys/fs/cgroup/freezer")
-_FROZEN, _THAWED = "FROZEN", "THAWED"
+_THAWED = "THAWED"
 
 
 def thaw(container: str, *, mounted: Path = _MOUNTED) -> list[str]:
@@ -36,7 +36,7 @@ def thaw(container: str, *, mounted: Path = _MOUNTED) -> list[str]:
         for state in sorted(place.rglob("freezer.state")):
             with contextlib.suppress(FileNotFoundError):
                 # What is below a frozen one is frozen too, and thaws with it.
-                if state.read_text().strip() == _FROZEN:
+                if state.read_text().strip() != _THAWED:
                     _thaw(state)
                     thawed.append(str(state.parent.relative_to(mounted)))
     return thawed

@@ -143,16 +143,15 @@ def hold(
     Raises:
         ConditionFailedError: It stopped being met; says what was seen instead.
     """
-    deadline = Deadline.after(seconds)
-    wake = wake or threading.Event()
-    if seen is not None:
+    deadline, wake, last_look = Deadline.after(seconds), wake or threading.Event(), False
+    if seen is None:
+        wake.clear()
+        seen = condition()
+    while seen.state is State.MET and not last_look:
         wake.wait(min(every, deadline.remaining()))
-    while True:
         wake.clear()
         last_look = deadline.passed
         seen = condition()
-        if seen.state is not State.MET:
-            raise ConditionFailedError(f"{wanted}: did not last for {seconds:g} s", why=seen.seen)
-        if last_look:
-            return seen
-        wake.wait(min(every, deadline.remaining()))
+    if seen.state is not State.MET:
+        raise ConditionFailedError(f"{wanted}: did not last for {seconds:g} s", why=seen.seen)
+    return seen

@@ -21,20 +21,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.components.argocd.home import ARGOCD_API
-from sandbox.components.namespaces import nothing
+from sandbox.components.namespaces import nothing, overtaken
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.engines.access import Access
 from sandbox.gitops.cluster import TRACKING
 from sandbox.gitops.registry import RegistryView
 from sandbox.gitops.tenant import ENVIRONMENTS, Tenant, Tenants
-from sandbox.kube.api import KubeApi, KubeError
+from sandbox.kube.api import KubeApi
 from sandbox.servers.ci_runs import RunStore
 from sandbox.servers.repositories import delete_repository, list_repositories
 
 __all__ = ["Cleared", "clear_tenant"]
 
 _SECONDS = 60.0
-_GONE = 404
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,14 +195,11 @@ class _Cluster:
 
     def _delete(self, kind: str, name: str, finalizers: Sequence[str] | None) -> None:
         namespace = self._access.argocd_namespace
-        try:
+        with overtaken():
             # Without them it goes at once; its objects go with their namespaces, or as what it tracks.
             if finalizers:
                 self._api.merge(ARGOCD_API, kind, name, namespace, {"metadata": {"finalizers": None}})
             self._api.delete(ARGOCD_API, kind, name, namespace)
-        except KubeError as error:
-            if error.status != _GONE:
-                raise
 
 
 def _destinations(applications: list[dict[str, Any]]) -> set[str]:

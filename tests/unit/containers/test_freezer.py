@@ -30,8 +30,9 @@ def machine(tmp_path: Path) -> Machine:
     return Machine(tmp_path)
 
 
-def test_what_is_frozen_inside_of_a_container_is_thawed_and_named(machine: Machine) -> None:
-    machine.states[1].write_text("FROZEN\n")
+@pytest.mark.parametrize("state", ["FROZEN", "FREEZING"])
+def test_what_is_frozen_inside_of_a_container_is_thawed_and_named(machine: Machine, state: str) -> None:
+    machine.states[1].write_text(f"{state}\n")
     assert machine.thaw() == [f"docker/{ID}/pod"]
     assert machine.states[1].read_text() == "THAWED"
 
