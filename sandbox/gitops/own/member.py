@@ -78,7 +78,7 @@ class Member:
     looks: int = 0
     tried: float = 0.0
     compared: str = ""
-    regarded: str = ""
+    regarded: tuple[str, float] = ("", 0.0)
 
     @property
     def name(self) -> str:
@@ -101,6 +101,11 @@ class Member:
         if look != self.looked:
             self.looked, self.changed = look, time.monotonic()
         return time.monotonic() - self.changed
+
+    def regards_due(self, look: str, first: float) -> float:
+        """Say after how many seconds of one look Argo CD is to be asked to look again: each time twice as many."""
+        regarded, seconds = self.regarded
+        return seconds * 2 if regarded == look else first
 
 
 def spec_errors(status: Mapping[str, Any]) -> list[str]:

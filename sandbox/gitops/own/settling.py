@@ -190,7 +190,9 @@ class Settling:
         status, errors = member.status, spec_errors(member.status)
         refreshing = awaits_refresh(member.application)
         if refreshing or not (errors or status.get("reconciledAt")):
-            return self._patient(member, "Argo CD has not compared it yet", End.STUCK)
+            # One that was asked to look again has its time go on: nothing has changed yet.
+            look = member.looked if member.looked == member.regarded[0] else ""
+            return self._patient(member, look or "Argo CD has not compared it yet", End.STUCK)
         if "operation" in member.application and not _is_running(member):
             return self._patient(member, "its sync is about to begin", End.STUCK)
         if errors:
@@ -262,9 +264,10 @@ class Settling:
             if said.get("status") == "Degraded"
             else self._patient(member, seen, End.STUCK)
         )
-        if member.regarded != seen and member.unchanged(seen) >= self._patience.wrong / 2:
-            # Argo CD does not look again by itself at every kind: of a definition it keeps what it saw first.
-            member.regarded = seen
+        if member.unchanged(seen) >= (due := member.regards_due(seen, self._patience.wrong / 2)):
+            # Argo CD does not look again by itself at every kind: of a definition it keeps what it saw first, and on a
+            # busy machine sees no more when it is asked for the first time.
+            member.regarded = (seen, due)
             self._refresh(member.name)
         return end, firm
 

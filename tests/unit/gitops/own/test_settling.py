@@ -198,6 +198,48 @@ def test_one_that_does_not_get_healthy_ends_all_the_same(health: str, end: End) 
     assert settled(Cluster(application(sync={"status": "Synced"}, health={"status": health}))) == {"web": end}
 
 
+def test_argo_cd_is_asked_to_look_again_until_it_sees_what_has_become_healthy() -> None:
+    web = application(sync={"status": "Synced"}, health={"status": "Progressing"})
+    cluster = Cluster(web)
+    asked: list[Json] = []
+
+    def merge(_api: str, _kind: str, _name: str, _namespace: str, patch: Json) -> Json:
+        asked.append(patch)
+        if len(asked) == 4:  # the first is that of the beginning
+            web["status"]["health"] = {"status": "Healthy"}
+        return {}
+
+    fake: Any = cluster
+    fake.merge = merge
+    assert settled(cluster) == {"web": End.HEALTHY}
+
+
+def test_that_it_is_asked_to_look_again_gives_one_that_is_stuck_no_more_time() -> None:
+    web = application(sync={"status": "Synced"}, health={"status": "Progressing"})
+    cluster = Cluster(web)
+    looks: list[bool] = []
+
+    def merge(_api: str, _kind: str, _name: str, _namespace: str, _patch: Json) -> Json:
+        web["metadata"]["annotations"] = {"argocd.argoproj.io/refresh": "hard"}
+        return {}
+
+    def look(_api: str, kind: str, _namespace: str) -> Sequence[Json]:
+        if kind == "Application":
+            looks.append("annotations" in web["metadata"])
+            if looks[-2:] == [True, True]:
+                web["metadata"].pop("annotations")
+        return cluster.objects[kind]
+
+    fake: Any = cluster
+    fake.merge, fake.list = merge, look
+    still = 25
+    settling = Settling(fake, fake, ROOT, "argocd", Patience(wrong=LOOK * 2, still=LOOK * still), lambda _: None)
+    [member] = settling.settled(Deadline.after(30)).values()
+    assert member.end is End.STUCK
+    # With its time anew each time that it was asked, there would be sixty; no two are closer than one takes.
+    assert len(looks) < still + 10
+
+
 def test_what_is_under_way_when_the_time_is_over_is_late() -> None:
     running = application(operationState={"phase": "Running", "message": "applying"}, **OUT)
     assert settled(Cluster(running), seconds=0.05) == {"web": End.LATE}
