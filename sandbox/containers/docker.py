@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, Self
 
 import docker
-from docker.constants import DEFAULT_DOCKER_API_VERSION
 from docker.errors import APIError, ImageNotFound, NotFound
 from docker.types import Mount
 
+from sandbox.containers.answering import answered_version
 from sandbox.containers.described import (
     Container,
     ContainerOptions,
@@ -26,7 +26,7 @@ from sandbox.containers.described import (
 from sandbox.containers.freezer import thaw
 from sandbox.containers.image_store import ImageStore
 from sandbox.containers.packing import packed, unpacked
-from sandbox.containers.unreachable import check_listens, our_errors
+from sandbox.containers.unreachable import our_errors
 from sandbox.containers.wire import STDERR, STDOUT, frames
 from sandbox.core.errors import UnavailableError
 
@@ -48,11 +48,7 @@ def connect() -> Docker:
         UnavailableError: No daemon answers there; says whether it is absent, stopped, or not for this user.
     """
     with our_errors("Docker does not answer"):
-        with contextlib.closing(docker.from_env(version=DEFAULT_DOCKER_API_VERSION)) as unused:
-            check_listens(unused.api.get_adapter(unused.api.base_url))
-        door = Docker(docker.from_env(timeout=_SECONDS))
-        door.info()
-        return door
+        return Docker(docker.from_env(version=answered_version(_SECONDS), timeout=_SECONDS))
 
 
 class Docker:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import shutil
-import socket
 from collections.abc import Iterator
 
 import requests
@@ -14,27 +13,7 @@ from docker.errors import APIError, BuildError, DockerException
 
 from sandbox.core.errors import UnavailableError
 
-__all__ = ["check_listens", "mend", "mend_refusal", "our_errors", "root_cause"]
-
-_SECONDS = 10.0
-
-
-def check_listens(adapter: object) -> None:
-    """Connect to the socket that the SDK is about to use, and hang up; nothing happens where it uses TCP.
-
-    The SDK leaves a socket that could not connect to the garbage collector, which complains of it.
-
-    Args:
-        adapter: The SDK's own, which knows the path.
-
-    Raises:
-        OSError: Nobody listens there, or not to this user.
-    """
-    path = getattr(adapter, "socket_path", None)
-    if path is not None:
-        with socket.socket(socket.AF_UNIX) as probe:
-            probe.settimeout(_SECONDS)
-            probe.connect(path)
+__all__ = ["mend", "mend_refusal", "our_errors", "root_cause"]
 
 
 def root_cause(error: BaseException) -> BaseException:
