@@ -54,24 +54,11 @@ _PLACES = {
     "opt/cni/bin": ("cni-bridge", "cni-host-local", "cni-loopback", "cni-portmap"),
 }
 _CNI_TEMPLATE = "etc/containerd/cni.conflist.template"
-_REFUSING = "refuse-unserved-services.service"
-_UNITS = ("kubelet.service", "containerd.service", "undo-mount-hacks.service", _REFUSING)
-# Until kube-proxy has made its rules, what a pod sends to a Service's address would be sent on and lost, and its
-# sender would sit out a time-out of 30 s: CoreDNS, which then answers nobody. Refused, it asks again at once. What
-# kube-proxy has rules for has another address when routes are looked up (ip-rule(8), "unreachable").
-_REFUSING_UNIT = f"""\
-[Unit]
-Description=Refuse what pods send to Services that nobody serves yet
-Before=containerd.service
-
-[Service]
-Type=oneshot
-RemainAfterExit=yes
-ExecStart=/usr/sbin/ip rule add iif cni0 to {SERVICE_SUBNET} unreachable
-
-[Install]
-WantedBy=multi-user.target
-"""
+# What this adds to kind's own files, each where it belongs in the node: units to be enabled, and programs.
+_OWN = Path(__file__).parent / "node_files"
+_ENABLED = ("kubelet.service", "containerd.service", "undo-mount-hacks.service")
+_HOOKS = {"createContainer": "/kind/bin/mount-product-files.sh", "createRuntime": "/usr/local/bin/await-etcd"}
+_HOOK_SECONDS = 10
 _SETTINGS = "10-gitops-sandbox.conf"
 # Started on a real machine for its hardware and its user sessions; kind's base image has them taken out too.
 _NOT_WANTED = (
@@ -99,7 +86,8 @@ def make_node(root: Path, tools: Mapping[str, Tool], storage: StorageClass, paus
         UsageError: kind's files are not what they were in the version that this was written for.
     """
     with writing_errors(root):
-        _lay_out_kinds_files(tools["kind"].file("base"), root)
+        _lay_out(tools["kind"].file("base"), root)
+        _lay_out(_OWN, root)
         for place, names in _PLACES.items():
             (root / place).mkdir(parents=True, exist_ok=True)
             for name in names:
@@ -114,7 +102,7 @@ def make_node(root: Path, tools: Mapping[str, Tool], storage: StorageClass, paus
         (manifests / "default-storage.yaml").write_text(storage.manifest)
 
 
-def _lay_out_kinds_files(base: Path, root: Path) -> None:
+def _lay_out(base: Path, root: Path) -> None:
     for source in sorted(path for path in base.rglob("*") if path.is_file()):
         name = source.relative_to(base)
         # The modes of kind's Dockerfile: module archives carry none.
@@ -149,8 +137,8 @@ def _set_up_systemd(root: Path) -> None:
     kubelet = root / "etc" / "systemd" / "system" / "kubelet.service.d"
     # Before containerd serves, the kubelet ends, and is started again a second later.
     (kubelet / _SETTINGS).write_text("[Unit]\nAfter=containerd.service\n")
-    (root / "etc" / "systemd" / "system" / _REFUSING).write_text(_REFUSING_UNIT)
-    run(["chroot", root, "systemctl", "enable", *_UNITS], timeout=_SECONDS)
+    own = sorted(path.name for path in _OWN.rglob("*.service"))
+    run(["chroot", root, "systemctl", "enable", *_ENABLED, *own], timeout=_SECONDS)
     run(["chroot", root, "systemctl", "mask", "systemd-binfmt.service"], timeout=_SECONDS)
 
 
@@ -172,7 +160,8 @@ def _set_up_containerd(root: Path, ctr: Tool, pause: str) -> None:
     config.write_text(text)
     (root / "etc" / "containerd" / "certs.d").mkdir()
     spec = json.loads(run([ctr.binary(), "oci", "spec"], timeout=_SECONDS))
-    spec.setdefault("hooks", {}).setdefault("createContainer", []).append({"path": "/kind/bin/mount-product-files.sh"})
+    for event, path in _HOOKS.items():
+        spec.setdefault("hooks", {}).setdefault(event, []).append({"path": path, "timeout": _HOOK_SECONDS})
     spec["process"].pop("rlimits", None)
     (root / "etc" / "containerd" / "cri-base.json").write_text(json.dumps(spec))
 

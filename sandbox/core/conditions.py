@@ -87,6 +87,7 @@ def wait_for(
     hint: str = "",
     wake: threading.Event | None = None,
     every: float = 0.05,
+    late: float = 0.0,
 ) -> Observation:
     """Observe ``condition`` until it is met.
 
@@ -97,6 +98,8 @@ def wait_for(
         hint: What to look at when it does not come.
         wake: Set by a watch when something changed; a look follows at once.
         every: Seconds between two looks when nothing wakes the wait earlier.
+        late: By which part of the time that was waited already a look may come later than that: who waits long looks
+            less often, and is late by no more than this part.
 
     Returns:
         The observation that met the condition.
@@ -105,7 +108,7 @@ def wait_for(
         ConditionFailedError: The condition reported that it can't come true.
         DeadlineError: The deadline passed; says what was wanted and last seen.
     """
-    wake = wake or threading.Event()
+    wake, began = wake or threading.Event(), time.monotonic()
     while True:
         wake.clear()
         last_look = deadline.passed
@@ -118,7 +121,7 @@ def wait_for(
             raise DeadlineError(
                 f"{wanted}: not within {deadline.seconds:g} s", why=f"last seen: {seen.seen}", hint=hint
             )
-        wake.wait(min(every, deadline.remaining()))
+        wake.wait(min(max(every, late * (time.monotonic() - began)), deadline.remaining()))
 
 
 def hold(

@@ -23,6 +23,8 @@ __all__ = ["bring_up", "closure"]
 _DEATHS = 4  # a component may lose a race for what it needs a few times; more says that it can't start
 _LAST_WORDS = 800
 _UNWATCHED_SECONDS = 0.025
+# Looks take processor time from what is being waited for: a node that boots has none to spare.
+_LATE = 0.02
 # Also for what no object of the cluster tells: that a server answers, or that another component failed.
 _WATCHED_SECONDS = 0.25
 _ENDING_SECONDS = 5.0
@@ -55,7 +57,7 @@ class _Deaths:
         self._thread.start()
 
     def _watch(self) -> None:
-        while not self._ended.wait(0.1):
+        while not self._ended.wait(_WATCHED_SECONDS):
             if self._supervised and self._context.supervisor.process() is None:
                 self._gone = "the sandbox's supervisor has ended, and all components with it"
                 return
@@ -77,6 +79,25 @@ class _Deaths:
         self._thread.join()
 
 
+class _Readiness:
+    """Which components are ready; who waits for one hears of it at once."""
+
+    def __init__(self, components: Sequence[Component]) -> None:
+        self._ready: set[str] = set()
+        self._wakes = {component.name: threading.Event() for component in components}
+
+    def missing(self, component: Component) -> list[str]:
+        return [name for name in component.requires if name not in self._ready]
+
+    def wake_of(self, component: Component) -> threading.Event:
+        return self._wakes[component.name]
+
+    def tell(self, *ready: str) -> None:
+        self._ready.update(ready)
+        for wake in self._wakes.values():
+            wake.set()
+
+
 def _last_words(log: Path) -> str:
     # Where the log could not even be opened, the reason says so.
     return log.read_text(errors="replace")[-_LAST_WORDS:] if log.exists() else ""
@@ -94,7 +115,7 @@ def bring_up(context: Context, components: Sequence[Component], deadline: Deadli
     Raises:
         SandboxError: The first failure; the others are not waited for.
     """
-    done = {component.name: threading.Event() for component in components}
+    readiness = _Readiness(components)
     given_up = threading.Event()
     failures: list[BaseException] = []
     deaths = _Deaths(context)
@@ -109,25 +130,27 @@ def bring_up(context: Context, components: Sequence[Component], deadline: Deadli
     def requirements_met(component: Component) -> Observation:
         if given_up.is_set():
             return failed("another component failed first")
-        missing = [name for name in component.requires if not done[name].is_set()]
+        missing = readiness.missing(component)
         return pending(f"waits for {', '.join(missing)}") if missing else Observation(State.MET, "")
 
     def bring(component: Component) -> None:
         name = component.name
         try:
-            _wait(lambda: requirements_met(component), deadline, f"{name} to get what it requires")
+            wake = readiness.wake_of(component)
+            _wait(lambda: requirements_met(component), deadline, f"{name} to get what it requires", wake=wake)
             timeline.record(name, "starting")
             component.ensure(context)
-            with _woken(component, context) as wake:
-                seen = _wait(lambda: observe(component), deadline, f"{name} to be ready", context, wake)
+            with _woken(component, context) as watch:
+                seen = _wait(lambda: observe(component), deadline, f"{name} to be ready", context, watch)
         except BaseException as error:
             # Noted before the others can see it: theirs follow from it, in whichever order they end.
             failures.append(error)
             given_up.set()
+            readiness.tell()
             timeline.record(name, "failed")
             raise
         timeline.record(name, "ready", seen.seen)
-        done[name].set()
+        readiness.tell(name)
 
     try:
         _all(bring, components, given_up)
@@ -146,7 +169,7 @@ def _wait(
 ) -> Observation:
     hint = f"the logs are in {context.folder / 'logs'}" if context else ""
     every = _UNWATCHED_SECONDS if wake is None else _WATCHED_SECONDS
-    return wait_for(condition, deadline, wanted=wanted, hint=hint, wake=wake, every=every)
+    return wait_for(condition, deadline, wanted=wanted, hint=hint, wake=wake, every=every, late=_LATE)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,7 @@ from sandbox.components.kind.cluster import KindCluster, NodeRegistry, finished,
 from sandbox.components.kind.container import end_making, network_name
 from sandbox.components.kind.etcd import KindEtcd
 from sandbox.components.kind.node_images import NodeImages
-from sandbox.components.kind.node_pods import Kubelet, NodePods, end_api_server
-from sandbox.components.kind.node_runtime import NodeRuntime
+from sandbox.components.kind.node_pods import Kubelet, NodePods
 from sandbox.components.kind.pod_network import PodNetwork
 from sandbox.components.kind.registry import ImageMirror, RegistryContainer, RegistryReader
 from sandbox.components.pki import argocd_pki
@@ -28,7 +26,7 @@ from sandbox.containers.described import Owner
 from sandbox.containers.docker import Docker, connect
 from sandbox.containers.images import ensure_images
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
-from sandbox.core.errors import UnavailableError, UsageError
+from sandbox.core.errors import UsageError
 from sandbox.core.files import read_json, write_json
 from sandbox.core.timeline import Timeline
 from sandbox.engines.engine import ARGOCD_SETTINGS, SNAPSHOTS, WHOLE_CLUSTER, Engine
@@ -154,21 +152,12 @@ class Kind(Engine):
 
     def rest(self, record: Record) -> bool:
         """Stop the containers, all at once; their volumes and the node's own keep what they hold."""
-        control_plane = node_name(record.name)
-
-        def stop(name: str) -> None:
-            if name == control_plane:
-                # A node that does not answer is stopped by Docker all the same.
-                with contextlib.suppress(UnavailableError):
-                    end_api_server(NodeRuntime(docker, name))
-            docker.stop(name)
-
         with connect() as docker:
             found = docker.containers(Owner(record.name, record.run_id))
             running = [each.name for each in found if each.state == "running"]
             with ThreadPoolExecutor(max(1, len(running))) as pool:
                 # The list takes the results, so that what one of them raised is raised here.
-                list(pool.map(stop, running))
+                list(pool.map(docker.stop, running))
         return bool(running)
 
     def release(self, folder: Path, run_id: str | None) -> None:

@@ -29,14 +29,21 @@ class KindEtcd(ClusterState):
     ports = ("etcd",)
 
     def ensure(self, context: Context) -> None:
-        """Take the certificates that it is reached with out of the node, readable for this user alone.
+        """Take the certificates that it is reached with out of the node, once, readable for this user alone.
 
         Raises:
             UnavailableError: The node does not have them.
         """
+        mark = context.dir("run", "kind") / "etcd-of"
+        here = [mark, *map(context.pki, _IN_THE_NODE)]
         with connect() as docker:
+            node = docker.container(node_name(context.name))
+            identity = node.id if node else ""
+            if all(path.exists() for path in here) and mark.read_text() == identity:
+                return
             for name, path in _IN_THE_NODE.items():
                 write_file(context.pki(name), docker.take(node_name(context.name), path))
+        write_file(mark, identity)
 
     def ready(self, context: Context) -> Observation:
         """It is ready: the API server, which was, would not be without it."""

@@ -19,7 +19,7 @@ from sandbox.core.conditions import Observation, State, met, pending
 from sandbox.core.errors import SandboxError
 from sandbox.kube.rollout import workload_waits_for
 
-__all__ = ["Kubelet", "NodePods", "end_api_server", "not_running", "untold"]
+__all__ = ["Kubelet", "NodePods", "not_running", "untold"]
 
 _NAMESPACES = ("kube-system", NETWORK_NAMESPACE, ARGOCD_NAMESPACE)  # those of users may hold what never runs
 _ENDED = ("Succeeded", "Failed")
@@ -33,9 +33,6 @@ _REMEMBERING = frozenset(
         (ARGOCD_NAMESPACE, "redis"),
     }
 )
-
-
-_SLOW_TO_END = frozenset({("kube-system", "kube-apiserver"), ("kube-system", "coredns")})
 
 
 class Kubelet:
@@ -127,19 +124,6 @@ class NodePods:
             if seen.state is not State.MET:
                 return seen
         return met("they run, and Argo CD works")
-
-
-def end_api_server(control_plane: NodeRuntime) -> None:
-    """End the API server before the rest of its node is stopped, and nobody starts it again.
-
-    It waits for requests to end that nobody answers any more once etcd has heard that it is to stop, and etcd waits for
-    it: five seconds, until systemd ends both by force. CoreDNS waits as long, so that others may look elsewhere.
-
-    Raises:
-        UnavailableError: The node does not answer.
-    """
-    control_plane.stop_kubelet()
-    control_plane.kill(_SLOW_TO_END)
 
 
 def _finds_names(context: Context) -> Observation:
