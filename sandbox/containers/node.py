@@ -57,7 +57,7 @@ _CNI_TEMPLATE = "etc/containerd/cni.conflist.template"
 # What this adds to kind's own files, each where it belongs in the node: units to be enabled, and programs.
 _OWN = Path(__file__).parent / "node_files"
 _ENABLED = ("kubelet.service", "containerd.service", "undo-mount-hacks.service")
-_HOOKS = {"createContainer": "/kind/bin/mount-product-files.sh", "createRuntime": "/usr/local/bin/await-etcd"}
+_HOOKS = {"createContainer": "/usr/local/bin/mount-product-files", "createRuntime": "/usr/local/bin/await-etcd"}
 _HOOK_SECONDS = 10
 _SETTINGS = "10-gitops-sandbox.conf"
 # Started on a real machine for its hardware and its user sessions; kind's base image has them taken out too.
