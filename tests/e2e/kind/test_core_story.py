@@ -143,6 +143,12 @@ def test_the_sidecar_of_a_config_management_plugin_would_find_its_server(access:
     assert "argocd-cmp-server" in kubectl(access, "--namespace", "argocd", *server)
 
 
+def test_a_container_is_told_of_its_node_and_not_of_the_host(access: dict[str, Any]) -> None:
+    told = kubectl(access, "--namespace", "argocd", "exec", "deploy/argocd-repo-server", "--", "cat", "/product_uuid")
+    node = "gitops-sandbox-" + access["name"] + "-control-plane"
+    assert told.strip() == run(["docker", "exec", node, "cat", "/kind/product_uuid"], timeout=30).strip()
+
+
 def test_every_printed_command_works_when_it_is_pasted_into_a_shell(
     access: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,10 @@ def test_a_sandbox_that_is_stopped_is_started_again_as_it_was(user: User, standi
     assert kept(again, "kept-over-the-stop")
     assert own_workloads(again) == before
     assert executed(node(), "crictl", "ps", "--quiet").strip()
+    # Its API server found etcd at its first try; it would have tried again a second later.
+    log = KubeApi(Path(again["kubeconfig"])).text(f"/api/v1/namespaces/kube-system/pods/kube-apiserver-{node()}/log")
+    assert "Serving securely" in log
+    assert "127.0.0.1:2379: connect: connection refused" not in log
 
 
 def test_redis_of_an_earlier_version_comes_to_have_the_address_that_argocd_is_told(
