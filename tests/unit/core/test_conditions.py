@@ -106,6 +106,14 @@ def test_a_wait_does_not_outlast_its_deadline() -> None:
     assert time.monotonic() - began < 1
 
 
+def test_who_may_be_late_looks_less_often_the_longer_it_waits() -> None:
+    looks = Looks(pending("not yet"))
+    with pytest.raises(DeadlineError):
+        wait_for(looks, Deadline.after(0.5), wanted="it", every=0.005, late=0.5)
+    # Each pause is half as long as all before; without that, there would be up to a hundred looks.
+    assert 2 < looks.count < 20
+
+
 def test_what_stays_true_for_the_time_asked_is_held() -> None:
     looks = Looks(met("steady"))
     began = time.monotonic()
