@@ -60,6 +60,7 @@ class Member:
         seen: What it was last seen to wait for.
         nodes: Its objects with their health, where it is synced and not healthy.
         seconds: How long it took, since its Application was first seen.
+        regarded: After how many seconds of how it looks Argo CD was last asked to look again; 0 where it was not.
     """
 
     application: Json
@@ -78,7 +79,7 @@ class Member:
     looks: int = 0
     tried: float = 0.0
     compared: str = ""
-    regarded: tuple[str, float] = ("", 0.0)
+    regarded: float = 0.0
 
     @property
     def name(self) -> str:
@@ -99,13 +100,8 @@ class Member:
         """Note how it looks, and say for how many seconds it has looked like this."""
         self.looks += 1
         if look != self.looked:
-            self.looked, self.changed = look, time.monotonic()
+            self.looked, self.changed, self.regarded = look, time.monotonic(), 0.0
         return time.monotonic() - self.changed
-
-    def regards_due(self, look: str, first: float) -> float:
-        """Say after how many seconds of one look Argo CD is to be asked to look again: each time twice as many."""
-        regarded, seconds = self.regarded
-        return seconds * 2 if regarded == look else first
 
 
 def spec_errors(status: Mapping[str, Any]) -> list[str]:

@@ -191,7 +191,7 @@ class Settling:
         refreshing = awaits_refresh(member.application)
         if refreshing or not (errors or status.get("reconciledAt")):
             # One that was asked to look again has its time go on: nothing has changed yet.
-            look = member.looked if member.looked == member.regarded[0] else ""
+            look = member.looked if member.regarded else ""
             return self._patient(member, look or "Argo CD has not compared it yet", End.STUCK)
         if "operation" in member.application and not _is_running(member):
             return self._patient(member, "its sync is about to begin", End.STUCK)
@@ -264,10 +264,11 @@ class Settling:
             if said.get("status") == "Degraded"
             else self._patient(member, seen, End.STUCK)
         )
-        if member.unchanged(seen) >= (due := member.regards_due(seen, self._patience.wrong / 2)):
+        due = member.regarded * 2 or self._patience.wrong / 2
+        if member.unchanged(seen) >= due:
             # Argo CD does not look again by itself at every kind: of a definition it keeps what it saw first, and on a
             # busy machine sees no more when it is asked for the first time.
-            member.regarded = (seen, due)
+            member.regarded = due
             self._refresh(member.name)
         return end, firm
 
