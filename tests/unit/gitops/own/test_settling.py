@@ -100,8 +100,8 @@ SYNCED: Json = {"sync": {"status": "Synced"}, "health": {"status": "Healthy"}}
 OUT: Json = {"sync": {"status": "OutOfSync"}, "health": {"status": "Missing"}}
 
 
-def settled(cluster: Cluster, *, roots: Any = None, seconds: float = 10.0) -> dict[str, End | None]:
-    patience = Patience(wrong=0.05, still=0.3)
+def settled(cluster: Cluster, *, roots: Any = None, seconds: float = 10.0, still: float = 0.3) -> dict[str, End | None]:
+    patience = Patience(wrong=0.05, still=still)
     fake: Any = cluster
     settling = Settling(fake, fake, roots or ROOT, "argocd", patience, lambda _: None)
     return {name: member.end for name, member in settling.settled(Deadline.after(seconds)).items()}
@@ -211,7 +211,8 @@ def test_argo_cd_is_asked_to_look_again_until_it_sees_what_has_become_healthy() 
 
     fake: Any = cluster
     fake.merge = merge
-    assert settled(cluster) == {"web": End.HEALTHY}
+    # Patient enough for a machine on which each look takes long.
+    assert settled(cluster, still=8.0) == {"web": End.HEALTHY}
 
 
 def test_that_it_is_asked_to_look_again_gives_one_that_is_stuck_no_more_time() -> None:
