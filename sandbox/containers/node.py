@@ -70,6 +70,22 @@ _NOT_WANTED = (
     "lib/systemd/system/basic.target.wants/*",
     "lib/systemd/system/sysinit.target.wants/systemd-tmpfiles-setup.service",
 )
+# What else a real machine is started for: modules of the kernel, which are the host's, users of new packages, and who
+# logs in at its console. Each start takes half a second of a processor for them.
+_MASKED = (
+    "modprobe@configfs.service",
+    "modprobe@dm_mod.service",
+    "modprobe@fuse.service",
+    "modprobe@loop.service",
+    "proc-sys-fs-binfmt_misc.automount",
+    "sys-fs-fuse-connections.mount",
+    "systemd-ask-password-console.path",
+    "systemd-binfmt.service",
+    "systemd-modules-load.service",
+    "systemd-sysusers.service",
+    "systemd-update-utmp-runlevel.service",
+    "systemd-update-utmp.service",
+)
 
 
 def make_node(root: Path, tools: Mapping[str, Tool], storage: StorageClass, pause: str) -> None:
@@ -139,7 +155,7 @@ def _set_up_systemd(root: Path) -> None:
     (kubelet / _SETTINGS).write_text("[Unit]\nAfter=containerd.service\n")
     own = sorted(path.name for path in _OWN.rglob("*.service"))
     run(["chroot", root, "systemctl", "enable", *_ENABLED, *own], timeout=_SECONDS)
-    run(["chroot", root, "systemctl", "mask", "systemd-binfmt.service"], timeout=_SECONDS)
+    run(["chroot", root, "systemctl", "mask", *_MASKED], timeout=_SECONDS)
 
 
 def _set_up_containerd(root: Path, ctr: Tool, pause: str) -> None:
@@ -169,8 +185,8 @@ def _set_up_containerd(root: Path, ctr: Tool, pause: str) -> None:
 def _set_up_network(root: Path) -> None:
     """Give the node a bridge: containerd writes its configuration when the kubelet says which addresses are the node's.
 
-    (containerd, docs/cri/config.md, "CNI Config Template".) The way to other nodes' pods is flannel's, and so is the
-    masquerade: the bridge's own would hide pods from pods of other nodes.
+    (containerd, docs/cri/config.md, "CNI Config Template".) The way to other nodes' pods is flannel's, and the masquerade
+    that of the unit ``masquerade-pods``.
     """
     address = {"type": "host-local", "ranges": [[{"subnet": "{{.PodCIDR}}"}]], "routes": [{"dst": "0.0.0.0/0"}]}
     bridge = {"type": "bridge", "bridge": "cni0", "isGateway": True, "ipMasq": False, "hairpinMode": True}
