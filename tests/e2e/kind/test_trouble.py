@@ -131,8 +131,28 @@ def test_a_cluster_that_is_deleted_by_kind_itself_is_missed_and_made_anew(
     assert not kept(again, "of-the-new-one")
 
 
+def ends_slowly(status: dict[str, Any]) -> None:
+    """Run a pod that writes into its node when it has ended, a second after it was told to."""
+    farewell = "trap 'sleep 1; echo ended >/node/ended; exit' TERM; while :; do sleep 0.1; done"
+    image = executed(node(), "crictl", "images", "--quiet", "quay.io/argoproj/argocd").split()[0]
+    container = {
+        "name": "it",
+        "image": image,
+        "imagePullPolicy": "Never",
+        "command": ["sh", "-c", farewell],
+        "securityContext": {"runAsUser": 0},
+        "volumeMounts": [{"name": "node", "mountPath": "/node"}],
+    }
+    spec = {"containers": [container], "volumes": [{"name": "node", "hostPath": {"path": "/var"}}]}
+    KubeApi(Path(status["kubeconfig"])).create(
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ends-slowly", "namespace": "default"}, "spec": spec}
+    )
+    kubectl(status, "wait", "--for=condition=Ready", "pod/ends-slowly", "--timeout=60s")
+
+
 def test_a_sandbox_that_is_stopped_is_started_again_as_it_was(user: User, standing: dict[str, Any]) -> None:
     keep(standing, "kept-over-the-stop")
+    ends_slowly(standing)
     before = own_workloads(standing)
     user.ok("stop", "--name", NAME)
     seen = user.status(NAME)
@@ -143,6 +163,7 @@ def test_a_sandbox_that_is_stopped_is_started_again_as_it_was(user: User, standi
     assert kept(again, "kept-over-the-stop")
     assert own_workloads(again) == before
     assert executed(node(), "crictl", "ps", "--quiet").strip()
+    assert executed(node(), "cat", "/var/ended") == "ended\n"
     # Its API server found etcd at its first try; it would have tried again a second later.
     log = KubeApi(Path(again["kubeconfig"])).text(f"/api/v1/namespaces/kube-system/pods/kube-apiserver-{node()}/log")
     assert "Serving securely" in log
