@@ -19,7 +19,7 @@ from sandbox.core.errors import UsageError
 from sandbox.core.files import make_private_dir, read_json, write_file
 from sandbox.core.folders import cache_root
 
-__all__ = ["kept", "official"]
+__all__ = ["content", "kept", "official"]
 
 Manifests = list[dict[str, Any]]
 
@@ -45,11 +45,15 @@ def kept(goes_in: Sequence[object], make: Callable[[], Manifests]) -> Manifests:
     return made
 
 
+def content(path: Path) -> str:
+    """Give what stands for the content of a large file in what goes into something."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 def official(path: Path) -> Manifests:
     """Read a publisher's manifests.
 
     Args:
         path: The file, as YAML.
     """
-    text = path.read_text()
-    return kept(["read", text], lambda: list(yaml.load_all(text, Loader=yaml.CSafeLoader)))
+    return kept(["read", content(path)], lambda: list(yaml.load_all(path.read_bytes(), Loader=yaml.CSafeLoader)))
