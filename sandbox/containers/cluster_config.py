@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ import yaml
 from sandbox.containers.host import HostNeeds
 from sandbox.containers.node import POD_SUBNET, SERVICE_SUBNET
 
-__all__ = ["Mount", "PortMapping", "cluster_config"]
+__all__ = ["PortMapping", "cluster_config", "plain_config"]
 
 _LOOPBACK = "127.0.0.1"
 
@@ -73,53 +73,18 @@ class PortMapping:
     host: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """A folder of this machine that the node sees, read-only."""
-
-    host: str
-    container: str
-
-
-def cluster_config(
-    needs: HostNeeds,
-    *,
-    api_port: int,
-    ports: Sequence[PortMapping] = (),
-    mounts: Sequence[Mount] = (),
-    labels: Mapping[str, str] | None = None,
-    workers: int = 0,
-) -> dict[str, Any]:
-    """Give the configuration of a cluster for our node image; pods run on its control plane too.
+def plain_config(needs: HostNeeds, *, api_port: int) -> dict[str, Any]:
+    """Give the configuration of a cluster of one of our nodes that is otherwise as kind makes one.
 
     Args:
         needs: What this host needs.
         api_port: The port on 127.0.0.1 at which the API server is reached.
-        ports: Further ports of the control plane's node; a NodePort leads to pods of every node.
-        mounts: Folders that the nodes see.
-        labels: Labels of the nodes in Kubernetes.
-        workers: How many nodes there are beside that of the control plane.
 
     Returns:
         What goes into kind's configuration file, as YAML.
     """
-    common: dict[str, Any] = {}
-    if mounts:
-        common["extraMounts"] = [
-            {"hostPath": mount.host, "containerPath": mount.container, "readOnly": True} for mount in mounts
-        ]
-    if labels:
-        common["labels"] = dict(labels)
-    control_plane = {"role": "control-plane", **common}
-    if workers:
-        # Of a single node kind takes the taint away itself.
-        control_plane["kubeadmConfigPatches"] = [yaml.safe_dump(_FOR_PODS_TOO)]
-    if ports:
-        control_plane["extraPortMappings"] = [
-            {"containerPort": port.container, "hostPort": port.host, "listenAddress": _LOOPBACK, "protocol": "TCP"}
-            for port in ports
-        ]
-    config: dict[str, Any] = {
+    patch = {"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", **needs.kubelet}
+    return {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "networking": {
@@ -130,10 +95,35 @@ def cluster_config(
             "podSubnet": POD_SUBNET,
             "serviceSubnet": SERVICE_SUBNET,
         },
-        "nodes": [control_plane, *({"role": "worker", **common} for _ in range(workers))],
-        "kubeadmConfigPatches": [yaml.safe_dump(_CONTROL_PLANE)],
+        "nodes": [{"role": "control-plane"}],
+        "kubeadmConfigPatches": [yaml.safe_dump(patch)] if needs.kubelet else [],
     }
-    if needs.kubelet:
-        patch = {"kind": "KubeletConfiguration", "apiVersion": "kubelet.config.k8s.io/v1beta1", **needs.kubelet}
-        config["kubeadmConfigPatches"].append(yaml.safe_dump(patch))
+
+
+def cluster_config(
+    needs: HostNeeds, *, api_port: int, ports: Sequence[PortMapping] = (), workers: int = 0
+) -> dict[str, Any]:
+    """Give the configuration of a sandbox's cluster, which begins sooner; pods run on its control plane too.
+
+    Args:
+        needs: What this host needs.
+        api_port: The port on 127.0.0.1 at which the API server is reached.
+        ports: Further ports of the control plane's node; a NodePort leads to pods of every node.
+        workers: How many nodes there are beside that of the control plane.
+
+    Returns:
+        What goes into kind's configuration file, as YAML.
+    """
+    config = plain_config(needs, api_port=api_port)
+    config["kubeadmConfigPatches"].insert(0, yaml.safe_dump(_CONTROL_PLANE))
+    (control_plane,) = config["nodes"]
+    if workers:
+        # Of a single node kind takes the taint away itself.
+        control_plane["kubeadmConfigPatches"] = [yaml.safe_dump(_FOR_PODS_TOO)]
+        config["nodes"] += [{"role": "worker"} for _ in range(workers)]
+    if ports:
+        control_plane["extraPortMappings"] = [
+            {"containerPort": port.container, "hostPort": port.host, "listenAddress": _LOOPBACK, "protocol": "TCP"}
+            for port in ports
+        ]
     return config

@@ -185,7 +185,7 @@ def _set_up_containerd(root: Path, ctr: Tool, pause: str) -> None:
 def _set_up_network(root: Path) -> None:
     """Give the node a bridge: containerd writes its configuration when the kubelet says which addresses are the node's.
 
-    (containerd, docs/cri/config.md, "CNI Config Template".) The way to other nodes' pods is flannel's, and the masquerade
+    (containerd, docs/cri/config.md, "CNI Config Template".) The way to other nodes' pods is flannel's, and the way out
     that of the unit ``masquerade-pods``.
     """
     address = {"type": "host-local", "ranges": [[{"subnet": "{{.PodCIDR}}"}]], "routes": [{"dst": "0.0.0.0/0"}]}

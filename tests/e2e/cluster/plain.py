@@ -12,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from sandbox.containers.cluster_config import cluster_config
+from sandbox.containers.cluster_config import plain_config
 from sandbox.containers.docker import connect
 from sandbox.containers.host import host_needs
 from sandbox.containers.images import ensure_images
@@ -119,7 +119,7 @@ def plain_cluster(name: str, folder: Path) -> Iterator[PlainCluster]:
         needs, image = host_needs(docker.info()), ensure_images(docker)
     port = lease_ports(folder, name, ["apiserver"])["apiserver"]
     config = folder / "kind.yaml"
-    config.write_text(yaml.safe_dump(cluster_config(needs, api_port=port)))
+    config.write_text(yaml.safe_dump(plain_config(needs, api_port=port)))
     environment = {**os.environ, "KIND_EXPERIMENTAL_DOCKER_NETWORK": network, "HOME": str(folder)}
     words = ["--name", name, "--kubeconfig", str(kubeconfig)]
     run(["docker", "network", "create", network], timeout=_SECONDS)

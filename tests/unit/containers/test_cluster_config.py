@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from sandbox.containers.cluster_config import Mount, PortMapping, cluster_config
+from sandbox.containers.cluster_config import PortMapping, cluster_config, plain_config
 from sandbox.containers.host import HostNeeds
 
 ORDINARY = HostNeeds({}, ())
@@ -34,11 +34,20 @@ def test_what_the_host_needs_reaches_the_kubelet() -> None:
     }
 
 
-def test_every_node_can_only_read_what_it_is_given() -> None:
-    nodes = cluster_config(ORDINARY, api_port=1, mounts=[Mount("/a", "/b")], labels={"x": "y"}, workers=1)["nodes"]
-    for node in nodes:
-        assert node["extraMounts"] == [{"hostPath": "/a", "containerPath": "/b", "readOnly": True}]
-        assert node["labels"] == {"x": "y"}
+def test_a_plain_cluster_is_as_kind_makes_one_but_for_what_the_host_needs() -> None:
+    assert plain_config(ORDINARY, api_port=1)["kubeadmConfigPatches"] == []
+    (patch,) = plain_config(HostNeeds({"failCgroupV1": False}, ("why",)), api_port=1)["kubeadmConfigPatches"]
+    assert yaml.safe_load(patch)["kind"] == "KubeletConfiguration"
+
+
+def test_nothing_of_the_control_plane_makes_a_key_of_its_own_to_be_asked_with() -> None:
+    (patch,) = cluster_config(ORDINARY, api_port=1)["kubeadmConfigPatches"]
+    settings = yaml.safe_load(patch)
+    for program in ("controllerManager", "scheduler"):
+        given = {each["name"]: each["value"] for each in settings[program]["extraArgs"]}
+        assert {"tls-cert-file", "tls-private-key-file"} <= set(given)
+    seen = {volume["mountPath"] for volume in settings["scheduler"]["extraVolumes"] if volume["readOnly"]}
+    assert seen == {given["tls-cert-file"], given["tls-private-key-file"]}
 
 
 @pytest.mark.parametrize("workers", [0, 1, 4])

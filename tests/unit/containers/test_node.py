@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import sandbox.containers.node
-from sandbox.containers.node import SERVICE_SUBNET
+from sandbox.containers.node import POD_SUBNET, SERVICE_SUBNET
 
 FILES = Path(sandbox.containers.node.__file__).parent / "node_files"
 
@@ -15,6 +15,11 @@ FILES = Path(sandbox.containers.node.__file__).parent / "node_files"
 def test_what_a_node_refuses_until_it_is_served_are_the_addresses_of_services() -> None:
     unit = (FILES / "etc/systemd/system/refuse-unserved-services.service").read_text()
     assert f" to {SERVICE_SUBNET} unreachable\n" in unit
+
+
+def test_pods_keep_their_addresses_among_themselves_alone() -> None:
+    unit = (FILES / "etc/systemd/system/masquerade-pods.service").read_text()
+    assert f" --source {POD_SUBNET} ! --destination {POD_SUBNET} --jump MASQUERADE\n" in unit
 
 
 @pytest.mark.parametrize("end", ["", "\n"], ids=["as runc writes it", "as a line"])
