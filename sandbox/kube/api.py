@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from urllib3 import Timeout
+from urllib3 import Retry, Timeout
 from urllib3.exceptions import HTTPError
 
 from sandbox.core.errors import UnavailableError
@@ -27,6 +27,9 @@ FIELD_MANAGER = "gitops-sandbox"
 # A handshake that hangs is given up sooner: another connection is served at once.
 _SECONDS = Timeout(connect=5.0, read=20.0)
 _SECONDS_OF_A_STREAM = Timeout(connect=5.0, read=660.0)
+# A connection that was kept may be closed by now, and a server with too much to do says when to come again. Who waits
+# for a server that is not there yet asks again without this: it would ask four times for each time.
+_AGAIN = Retry(3, connect=0, read=1, other=0, retry_after_max=5)
 _NOT_FOUND, _NOT_MODIFIED = 404, 304
 _JSON = "application/json"
 _METADATA = f"{_JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
@@ -119,6 +122,7 @@ class KubeApi:
                 body=text,
                 headers=headers,
                 timeout=timeout,
+                retries=_AGAIN,
                 preload_content=False,
                 # The pool is that of the way there, which may be a proxy's.
                 assert_same_host=False,
