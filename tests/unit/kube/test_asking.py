@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import http.server
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sandbox.core.errors import UnavailableError
 from sandbox.kube.api import KubeApi
+from tests.unit.kube.clusters import kubeconfig, running
 
 
 class Server(http.server.ThreadingHTTPServer):
@@ -44,19 +43,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
 @contextmanager
 def asked(folder: Path, server: Server) -> Iterator[KubeApi]:
-    config = {
-        "current-context": "one",
-        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
-        "clusters": [{"name": "one", "cluster": {"server": f"http://127.0.0.1:{server.server_address[1]}"}}],
-        "users": [{"name": "one", "user": {}}],
-    }
-    (folder / "kubeconfig").write_text(yaml.safe_dump(config))
-    api = KubeApi(folder / "kubeconfig")
-    with server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with running(server) as address:
+        api = KubeApi(kubeconfig(folder / "kubeconfig", address))
         yield api
-        server.shutdown()
-    api.close()
+        api.close()
 
 
 def test_a_server_that_hangs_up_is_asked_once_more_for_a_connection_may_have_been_an_old_one(tmp_path: Path) -> None:

@@ -4,27 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sandbox.core.errors import UnavailableError
 from sandbox.kube.api import shared_api
-
-
-def kubeconfig(path: Path, server: str) -> Path:
-    named = {"name": "only"}
-    path.write_text(
-        yaml.safe_dump(
-            {
-                "apiVersion": "v1",
-                "kind": "Config",
-                "clusters": [named | {"cluster": {"server": server}}],
-                "users": [named | {"user": {}}],
-                "contexts": [named | {"context": {"cluster": "only", "user": "only"}}],
-                "current-context": "only",
-            }
-        )
-    )
-    return path
+from tests.unit.kube.clusters import kubeconfig
 
 
 def test_all_who_use_one_kubeconfig_share_its_connections_and_nobody_elses(tmp_path: Path) -> None:

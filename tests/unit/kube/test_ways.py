@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import http.server
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import yaml
 
 from sandbox.kube.api import KubeApi
+from tests.unit.kube.clusters import kubeconfig, running
 
 PROXY = "http://127.0.0.1:9"
 
 
 def _api(folder: Path, server: str, **cluster: str) -> KubeApi:
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "one",
-        "contexts": [{"name": "one", "context": {"cluster": "one", "user": "one"}}],
-        "clusters": [{"name": "one", "cluster": {"server": server, **cluster}}],
-        "users": [{"name": "one", "user": {}}],
-    }
-    path = folder / "kubeconfig"
-    path.write_text(yaml.safe_dump(config))
-    return KubeApi(path)
+    return KubeApi(kubeconfig(folder / "kubeconfig", server, **cluster))
 
 
 def _endpoint(folder: Path, server: str, **cluster: str) -> str:
@@ -49,10 +38,8 @@ def _answering() -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with running(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as address:
+        yield address
 
 
 @pytest.fixture(autouse=True)
