@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import base64
 import functools
-import hashlib
 import itertools
 import json
 import ssl
@@ -23,6 +22,7 @@ from urllib3 import HTTPSConnectionPool, Timeout
 from urllib3.exceptions import HTTPError
 
 from sandbox.core.errors import UnavailableError
+from sandbox.core.files import digest
 from sandbox.kube.tls import client_context
 
 __all__ = ["ClusterObjects", "EtcdStore", "resource_of"]
@@ -93,7 +93,7 @@ class EtcdStore:
             UnavailableError: There is none any more.
         """
         try:
-            return hashlib.sha256(self.authority.read_bytes()).hexdigest()
+            return digest(self.authority)
         except OSError as error:
             raise UnavailableError("the cluster's etcd is known by no certificate", why=str(error)) from error
 

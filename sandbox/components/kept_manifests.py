@@ -16,10 +16,10 @@ from typing import Any, cast
 import yaml
 
 from sandbox.core.errors import UsageError
-from sandbox.core.files import make_private_dir, read_json, write_file
+from sandbox.core.files import digest, make_private_dir, read_json, write_file
 from sandbox.core.folders import cache_root
 
-__all__ = ["content", "kept", "official"]
+__all__ = ["kept", "official"]
 
 Manifests = list[dict[str, Any]]
 
@@ -34,8 +34,8 @@ def kept(goes_in: Sequence[object], make: Callable[[], Manifests]) -> Manifests:
     Raises:
         UnavailableError: It can't be kept, or what ``make`` raises.
     """
-    digest = hashlib.sha256(json.dumps(goes_in).encode()).hexdigest()
-    path = make_private_dir(cache_root() / "manifests") / f"{digest[:32]}.json"
+    key = hashlib.sha256(json.dumps(goes_in).encode()).hexdigest()[:32]
+    path = make_private_dir(cache_root() / "manifests") / f"{key}.json"
     # A damaged file is made anew.
     with contextlib.suppress(FileNotFoundError, UsageError, KeyError):
         return cast("Manifests", read_json(path)["items"])
@@ -45,15 +45,10 @@ def kept(goes_in: Sequence[object], make: Callable[[], Manifests]) -> Manifests:
     return made
 
 
-def content(path: Path) -> str:
-    """Give what stands for the content of a large file in what goes into something."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def official(path: Path) -> Manifests:
     """Read a publisher's manifests.
 
     Args:
         path: The file, as YAML.
     """
-    return kept(["read", content(path)], lambda: list(yaml.load_all(path.read_bytes(), Loader=yaml.CSafeLoader)))
+    return kept(["read", digest(path)], lambda: list(yaml.load_all(path.read_bytes(), Loader=yaml.CSafeLoader)))

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from sandbox.components.base import Context
-from sandbox.components.kept_manifests import content, kept
+from sandbox.components.kept_manifests import kept
 from sandbox.core.commands import run
-from sandbox.core.files import writing_errors
+from sandbox.core.files import digest, writing_errors
 
 __all__ = ["rendered"]
 
@@ -40,7 +40,7 @@ def rendered(
     top = _FOLDER / overlay.partition("/")[0]
     words = [list(each) for each in edits]
     own = {str(path.relative_to(top)): path.read_text() for path in sorted(top.rglob("*.yaml"))}
-    goes_in = ["rendered", kustomize.version, overlay, own, official.name, content(official), words]
+    goes_in = ["rendered", kustomize.version, overlay, own, official.name, digest(official), words]
     return kept(goes_in, lambda: _rendered(context.folder, kustomize.binary(), overlay, official, words))
 
 

@@ -18,7 +18,7 @@ _LOOPBACK = "127.0.0.1"
 # There is one of each. After a restart it would wait for the lease of the one that it was, up to 15 s (client-go's
 # LeaseDuration), in which no Deployment is seen to be available and no pod is scheduled.
 _ALONE = [{"name": "leader-elect", "value": "false"}]
-# Without a certificate of their own they make one for each start, with an RSA key, which takes half a second.
+# Without a certificate they make one at each start, by an RSA key: for each a third of a second of a processor.
 _SERVING = {
     "tls-cert-file": "/etc/kubernetes/pki/apiserver.crt",
     "tls-private-key-file": "/etc/kubernetes/pki/apiserver.key",
@@ -27,7 +27,7 @@ _SERVED = [{"name": name, "value": path} for name, path in _SERVING.items()]
 _CONTROL_PLANE = {
     "kind": "ClusterConfiguration",
     "apiVersion": "kubeadm.k8s.io/v1beta4",
-    # RSA keys take seconds to make, and of a start a twentieth to sign with.
+    # With RSA keys, to sign takes the API server a twentieth of its start, and to make them holds up kubeadm.
     "encryptionAlgorithm": "ECDSA-P256",
     "apiServer": {
         # Garbage is collected less often, which saves a fifth of the work of starting.

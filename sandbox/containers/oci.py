@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from sandbox.core.files import writing_errors
+from sandbox.core.files import digest, writing_errors
 
 __all__ = ["ImageConfig", "Layer", "LayerWriter", "Layout", "write_layout"]
 
@@ -177,9 +177,7 @@ class _Summing(io.RawIOBase):
 
     def finish(self) -> Layer:
         self.close()
-        with self._path.open("rb") as file:
-            packed = hashlib.file_digest(file, "sha256")
-        return Layer(f"sha256:{packed.hexdigest()}", f"sha256:{self._plain.hexdigest()}", self._path.stat().st_size)
+        return Layer(f"sha256:{digest(self._path)}", f"sha256:{self._plain.hexdigest()}", self._path.stat().st_size)
 
     def close(self) -> None:
         if not self.closed:
@@ -238,10 +236,10 @@ def _container_config(config: ImageConfig) -> dict[str, object]:
 
 def _blob(folder: Path, content: object, media_type: str) -> dict[str, object]:
     data = json.dumps(content, sort_keys=True).encode()
-    digest = hashlib.sha256(data).hexdigest()
-    (folder / digest).write_bytes(data)
-    return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+    name = hashlib.sha256(data).hexdigest()
+    (folder / name).write_bytes(data)
+    return {"mediaType": media_type, "digest": f"sha256:{name}", "size": len(data)}
 
 
-def _hex(digest: str) -> str:
-    return digest.removeprefix("sha256:")
+def _hex(named: str) -> str:
+    return named.removeprefix("sha256:")

@@ -1,9 +1,10 @@
-"""Files written whole or not at all, and secrets that nobody else may read."""
+"""Files written whole or not at all, their digests, and secrets that nobody else may read."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -16,6 +17,7 @@ from sandbox.core.conditions import Deadline, Observation, met, pending, wait_fo
 from sandbox.core.errors import UnavailableError, UsageError
 
 __all__ = [
+    "digest",
     "make_private_dir",
     "new_password",
     "read_json",
@@ -29,6 +31,12 @@ __all__ = [
 _REMOVE_SECONDS = 5.0
 PRIVATE_DIR = 0o700
 PRIVATE_FILE = 0o600
+
+
+def digest(path: Path) -> str:
+    """Give the SHA-256 of a file in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

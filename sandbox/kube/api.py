@@ -24,8 +24,8 @@ from sandbox.kube.tls import share_context
 __all__ = ["Endpoint", "KubeApi", "KubeError", "Resource", "shared_api"]
 
 FIELD_MANAGER = "gitops-sandbox"
-# A handshake that hangs is given up sooner: another connection is served at once.
-_SECONDS = Timeout(connect=5.0, read=20.0)
+# A handshake that hangs is given up sooner, for another connection.
+_SECONDS = Timeout(connect=5.0, total=20.0)
 _SECONDS_OF_A_STREAM = Timeout(connect=5.0, read=660.0)
 # A connection that was kept may be closed by now, and a server with too much to do says when to come again. Who waits
 # for a server that is not there yet asks again without this: it would ask four times for each time.

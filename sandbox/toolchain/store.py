@@ -26,12 +26,12 @@ from typing import Any
 
 from sandbox.core.conditions import Deadline
 from sandbox.core.errors import DeadlineError, UsageError
-from sandbox.core.files import make_private_dir, read_json, write_json, writing_errors
+from sandbox.core.files import digest, make_private_dir, read_json, write_json, writing_errors
 from sandbox.core.locks import Mode, locked
 from sandbox.toolchain.tool import Progress, Tool
 from sandbox.toolchain.versions import GoModule, Source, ToolDescription, architecture
 
-__all__ = ["Made", "Store", "digest"]
+__all__ = ["Made", "Store"]
 
 # To be raised when the way in which entries are made changes what is in them.
 RECIPE = 1
@@ -55,12 +55,6 @@ class Made:
 
     source: str
     version: str = ""
-
-
-def digest(path: Path) -> str:
-    """Give the SHA-256 of a file in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _recipe(value: object) -> object:

@@ -164,6 +164,7 @@ def test_a_sandbox_that_is_stopped_is_started_again_as_it_was(user: User, standi
     assert own_workloads(again) == before
     assert executed(node(), "crictl", "ps", "--quiet").strip()
     assert executed(node(), "cat", "/var/ended") == "ended\n"
+    kubectl(again, "delete", "pod", "ends-slowly")
     # Its API server found etcd at its first try; it would have tried again a second later.
     log = KubeApi(Path(again["kubeconfig"])).text(f"/api/v1/namespaces/kube-system/pods/kube-apiserver-{node()}/log")
     assert "Serving securely" in log
