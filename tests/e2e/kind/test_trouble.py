@@ -132,14 +132,15 @@ def test_a_cluster_that_is_deleted_by_kind_itself_is_missed_and_made_anew(
 
 
 def ends_slowly(status: dict[str, Any]) -> None:
-    """Run a pod that writes into its node when it has ended, a second after it was told to."""
-    farewell = "trap 'sleep 1; echo ended >/node/ended; exit' TERM; while :; do sleep 0.1; done"
+    """Run a pod that takes a second to end when it is told to, logs it, and writes into its node when it has."""
+    farewell = "echo told >>/node/ended; sleep 1; echo ends; echo ended >>/node/ended; exit"
+    loop = f"trap '{farewell}' TERM; while :; do sleep 0.1; done"
     image = executed(node(), "crictl", "images", "--quiet", "quay.io/argoproj/argocd").split()[0]
     container = {
         "name": "it",
         "image": image,
         "imagePullPolicy": "Never",
-        "command": ["sh", "-c", farewell],
+        "command": ["sh", "-c", loop],
         "securityContext": {"runAsUser": 0},
         "volumeMounts": [{"name": "node", "mountPath": "/node"}],
     }
@@ -163,7 +164,7 @@ def test_a_sandbox_that_is_stopped_is_started_again_as_it_was(user: User, standi
     assert kept(again, "kept-over-the-stop")
     assert own_workloads(again) == before
     assert executed(node(), "crictl", "ps", "--quiet").strip()
-    assert executed(node(), "cat", "/var/ended") == "ended\n"
+    assert executed(node(), "cat", "/var/ended") == "told\nended\n"
     kubectl(again, "delete", "pod", "ends-slowly")
     # Its API server found etcd at its first try; it would have tried again a second later.
     log = KubeApi(Path(again["kubeconfig"])).text(f"/api/v1/namespaces/kube-system/pods/kube-apiserver-{node()}/log")
