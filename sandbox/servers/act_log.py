@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox.servers.step_shells import split_ending
+
 __all__ = ["LogLine", "Mask", "StepResult", "parse_line"]
 
 _STATUS = {"success": "passed", "failure": "failed", "skipped": "skipped"}
@@ -45,11 +47,13 @@ class LogLine:
         text: What a reader of the log sees.
         step: The step that ended with this line, if one did.
         problem: The reason, where the line gives one for a failure.
+        shell: The shell that waits until this line is seen (see ``sandbox.servers.step_shells``), if one does.
     """
 
     text: str
     step: StepResult | None = None
     problem: str = ""
+    shell: str = ""
 
 
 def parse_line(line: str) -> LogLine:
@@ -61,8 +65,14 @@ def parse_line(line: str) -> LogLine:
     if not isinstance(entry, dict):
         return LogLine(line.rstrip("\n"))
     job, message = _text(entry, "job"), _text(entry, "msg").rstrip("\n")
-    margin = "  | " if entry.get("raw_output") is True else ""
-    return LogLine(f"[{job}] {margin}{message}" if job else message, _step(entry, job), _problem(entry, message))
+    margin, shell = "", ""
+    if entry.get("raw_output") is True:
+        message, shell = split_ending(message)
+        if shell and not message:
+            return LogLine("", shell=shell)
+        margin = "  | "
+    text = f"[{job}] {margin}{message}" if job else message
+    return LogLine(text, _step(entry, job), _problem(entry, message), shell)
 
 
 def _step(entry: Mapping[str, Any], job: str) -> StepResult | None:

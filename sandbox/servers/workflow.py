@@ -28,6 +28,7 @@ from sandbox.core.files import PRIVATE_DIR, make_private_dir, write_file, write_
 from sandbox.core.processes import RUN_ID_VARIABLE, end_marked
 from sandbox.servers.act_log import LogLine, Mask, StepResult, parse_line
 from sandbox.servers.plain_paths import close_ways, open_way
+from sandbox.servers.step_shells import answer, lay_out_shells
 from sandbox.servers.triggers import Push, find_workflows
 
 __all__ = ["StepResult", "WorkflowRequest", "WorkflowResult", "clear_run", "run_workflow"]
@@ -39,7 +40,8 @@ _TIME_LIMIT = 15 * 60.0
 _GRACE = 0.3
 _ENDING = 10.0
 _SECRETS = "secrets.yaml"
-_PASSING = ("home", "tmp")
+_SHELLS = "shells"
+_PASSING = ("home", "tmp", _SHELLS)
 _LOOK = 0.05
 _IDENTITY = """\
 [user]
@@ -185,7 +187,7 @@ class _Run:
         try:
             for line in self._lines(lines):
                 self._note(line, log)
-                last, problem = line.text, line.problem or problem
+                last, problem = line.text or last, line.problem or problem
             if self.status == "passed":
                 # Its output is closed, so it is about to end by itself.
                 process.wait(_ENDING)
@@ -215,8 +217,11 @@ class _Run:
             yield parse_line(line)
 
     def _note(self, line: LogLine, log: TextIO) -> None:
-        log.write(self._mask(line.text) + "\n")
-        log.flush()
+        if line.text or not line.shell:
+            log.write(self._mask(line.text) + "\n")
+            log.flush()
+        if line.shell:
+            answer(self._request.folder / _SHELLS, line.shell)
         if line.step:
             self.steps.append(line.step)
             self._on_step(line.step)
@@ -283,7 +288,7 @@ def _environment(request: WorkflowRequest, way: Path) -> dict[str, str]:
     }
     return {
         **kept,
-        "PATH": os.pathsep.join([*map(str, request.tools_path), "/usr/bin", "/bin"]),
+        "PATH": os.pathsep.join([str(way / _SHELLS), _path(request)]),
         "HOME": str(way / "home"),
         "XDG_CACHE_HOME": str(way / "home" / ".cache"),
         "TMPDIR": str(way / "tmp"),
@@ -299,12 +304,17 @@ def _environment(request: WorkflowRequest, way: Path) -> dict[str, str]:
     }
 
 
+def _path(request: WorkflowRequest) -> str:
+    return os.pathsep.join([*map(str, request.tools_path), "/usr/bin", "/bin"])
+
+
 @contextlib.contextmanager
 def _prepared(request: WorkflowRequest) -> Iterator[Path]:
     """Lay out what act reads and writes, give the way to it, and take away what holds secrets."""
     folder = request.folder
     for path in (*(folder / name for name in _PASSING), request.cache):
         make_private_dir(path)
+    lay_out_shells(folder / _SHELLS, _path(request))
     # YAML, because act expands '$' in the other format that it reads.
     write_file(folder / _SECRETS, yaml.safe_dump(dict(request.secrets)))
     write_file(folder / "vars.yaml", yaml.safe_dump(dict(request.variables)))

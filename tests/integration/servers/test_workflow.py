@@ -111,6 +111,14 @@ def test_a_step_that_fails_ends_the_run_with_its_name_as_the_reason(request_for:
     assert "pushed" not in log
 
 
+def test_a_failed_steps_last_words_are_in_the_log_whole_and_with_nothing_added(request_for: Any) -> None:
+    words = "seq 2000; echo; printf 'not '; printf ended; exit 3"
+    _, log = outcome(request_for(f"      - name: Test\n        run: {words}\n"))
+
+    said = [line.partition("| ")[2] for line in log.splitlines() if "  | " in line]
+    assert said == [*map(str, range(1, 2001)), "", "not ended"]
+
+
 def test_secrets_reach_the_step_and_nothing_else(request_for: Any) -> None:
     encoded = base64.b64encode(CANARY.encode()).decode()
     request = request_for(
