@@ -13,7 +13,7 @@ import re
 import shutil
 from pathlib import Path
 
-from sandbox.core.files import make_private_dir, write_file
+from sandbox.core.files import write_file
 
 __all__ = ["answer", "lay_out_shells", "split_ending"]
 
@@ -26,14 +26,13 @@ _ENDING = re.compile(r"\[gitops-sandbox: shell ([0-9]{1,10}) failed\]$")
 
 
 def lay_out_shells(folder: Path, path: str) -> None:
-    """Make ``folder``, which is to be searched before ``path``, and put a shell in it for each of these that is there.
+    """Put a shell into ``folder``, which is to be searched before ``path``, for each of these that is there.
 
     Nothing is put there on a host without bash, by which they work.
 
     Raises:
         UnavailableError: It can't be written.
     """
-    make_private_dir(folder)
     if _INTERPRETER.exists():
         for name in _NAMES:
             if shutil.which(name, path=path):

@@ -18,8 +18,10 @@ PATH = "/usr/bin:/bin"
 
 @pytest.fixture
 def shells(tmp_path: Path) -> Path:
-    lay_out_shells(tmp_path / "shells", PATH)
-    return tmp_path / "shells"
+    folder = tmp_path / "shells"
+    folder.mkdir()
+    lay_out_shells(folder, PATH)
+    return folder
 
 
 @contextmanager
