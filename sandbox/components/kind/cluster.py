@@ -54,6 +54,7 @@ __all__ = [
 _CREATE_SECONDS = 180.0
 _ETCD_PORT = 2379
 _LOG_LINES = 2000
+_JOURNAL_OF_PODS = ("journalctl", "--no-pager", "-u", "kubelet", "-u", "containerd", "-n", str(_LOG_LINES))
 _HOSTS = "/etc/containerd/certs.d"
 _PASSED_ON = ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "XDG_RUNTIME_DIR", "HOME")
 
@@ -235,15 +236,14 @@ class KindCluster:
         return "\n".join([tail_of(self.log(context), lines), *said])
 
     def diagnose(self, context: Context, into: Path) -> None:
-        """Take what kind said and the end of each node's own log."""
+        """Take what kind said, the end of each node's own log, and of those of what starts its pods."""
         if self.log(context).exists():
             write_file(into / f"{self.name}.log", self.log(context).read_bytes())
         with connect() as docker:
             for name, container in _nodes(context, docker).items():
                 write_file(into / f"{name}.log", docker.logs(name, lines=_LOG_LINES))
                 if container.state == "running":
-                    kubelet = ("journalctl", "--no-pager", "-u", "kubelet", "-n", str(_LOG_LINES))
-                    write_file(into / f"{name}.kubelet.log", docker.execute(name, kubelet))
+                    write_file(into / f"{name}.pods.log", docker.execute(name, _JOURNAL_OF_PODS))
 
     def remove(self, context: Context) -> None:
         """Remove the nodes; nothing else is of the cluster."""

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sandbox.core.errors import SandboxError
 from sandbox.core.folders import cache_root
-from tests.e2e.kind.machine import COLD_SECONDS, NAME, demand_images, held, record
+from sandbox.engines import sandboxes
+from tests.e2e.kind.machine import COLD_SECONDS, NAME, demand_images, executed, held, is_ready, node, record
 from tests.e2e.support import BEHIND_A_PROXY, User
 
+_LINES = 150
 KUBECONFIG = json.dumps({"apiVersion": "v1", "kind": "Config", "current-context": "precious"})
 
 
@@ -67,3 +70,31 @@ def standing(user: User) -> dict[str, Any]:
 def run_id(user: User, standing: dict[str, Any]) -> str:
     """Give the mark of the shared sandbox."""
     return str(record(user, standing["name"])["run_id"])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what may tell why a test failed before the sandbox is gone: some trouble comes once in hundreds of runs."""
+    report = yield
+    found = getattr(item, "funcargs", {})
+    if report.failed and report.when == "call" and "standing" in found:
+        report.sections.extend(_seen(found["user"]))
+    return report
+
+
+def _seen(user: User) -> Iterator[tuple[str, str]]:
+    """Give the shared sandbox's diagnostics, as far as a page of each tells."""
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_STATE_HOME", str(user.state))
+            folder = sandboxes.diagnose(NAME)
+        pods = json.loads((folder / "pods.json").read_text())
+        # The kernel's word for where a process waits tells one that is frozen from one that has nothing to do.
+        processes = executed(node(), "ps", "axf", "-o", "pid,stat,etimes,wchan:32,args")
+    except (SandboxError, OSError) as error:
+        yield "diagnostics that could not be had", str(error)
+        return
+    yield "pods", "\n".join(f"{each['metadata']['name']}: {each['status']}" for each in pods if not is_ready(each))
+    yield "processes", processes
+    for log in sorted(folder.glob("*.pods.log")):
+        yield log.name, "\n".join(log.read_text().splitlines()[-_LINES:])

@@ -28,6 +28,7 @@ __all__ = [
     "executed",
     "held",
     "inspected",
+    "is_ready",
     "kubectl",
     "node",
     "password",
@@ -96,6 +97,12 @@ def component(status: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Give one entry of ``components``."""
     found: dict[str, Any] = next(each for each in status["components"] if each["name"] == name)
     return found
+
+
+def is_ready(pod: Mapping[str, Any]) -> bool:
+    """Say whether a pod is ready, by its condition."""
+    conditions = pod.get("status", {}).get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 def kubectl(status: Mapping[str, Any], *words: str, within: tuple[str, ...] = (), **options: Any) -> str:

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from sandbox.core.commands import run
+from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.kube.api import KubeApi
 from tests.e2e.kind.machine import (
     COLD_SECONDS,
@@ -20,6 +21,7 @@ from tests.e2e.kind.machine import (
     executed,
     held,
     inspected,
+    is_ready,
     kubectl,
     node,
     password,
@@ -27,6 +29,7 @@ from tests.e2e.kind.machine import (
 from tests.e2e.support import User, tool
 
 TAKEN = "t1-taken"
+POD_SECONDS = 60.0
 NOWHERE = {
     "no such socket": "unix:///nowhere/docker.sock",
     "nobody listens": "tcp://127.0.0.1:1",
@@ -145,10 +148,16 @@ def ends_slowly(status: dict[str, Any]) -> None:
         "volumeMounts": [{"name": "node", "mountPath": "/node"}],
     }
     spec = {"containers": [container], "volumes": [{"name": "node", "hostPath": {"path": "/var"}}]}
-    KubeApi(Path(status["kubeconfig"])).create(
+    api = KubeApi(Path(status["kubeconfig"]))
+    api.create(
         {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "ends-slowly", "namespace": "default"}, "spec": spec}
     )
-    kubectl(status, "wait", "--for=condition=Ready", "pod/ends-slowly", "--timeout=60s")
+
+    def ready() -> Observation:
+        pod = api.get("v1", "Pod", "ends-slowly", "default") or {}
+        return met() if is_ready(pod) else pending(str(pod.get("status")))
+
+    wait_for(ready, Deadline.after(POD_SECONDS), wanted="the pod to be ready", every=0.2)
 
 
 def test_a_sandbox_that_is_stopped_is_started_again_as_it_was(user: User, standing: dict[str, Any]) -> None:
