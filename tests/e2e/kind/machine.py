@@ -27,6 +27,7 @@ __all__ = [
     "docker",
     "executed",
     "held",
+    "image_of",
     "inspected",
     "is_ready",
     "kubectl",
@@ -97,6 +98,12 @@ def component(status: Mapping[str, Any], name: str) -> dict[str, Any]:
     """Give one entry of ``components``."""
     found: dict[str, Any] = next(each for each in status["components"] if each["name"] == name)
     return found
+
+
+def image_of(status: dict[str, Any], namespace: str, deployment: str) -> str:
+    """Give the image that a Deployment's first container is of."""
+    path = "jsonpath={.spec.template.spec.containers[0].image}"
+    return kubectl(status, "--namespace", namespace, "get", "deployment", deployment, "--output", path)
 
 
 def is_ready(pod: Mapping[str, Any]) -> bool:

@@ -13,7 +13,7 @@ import pytest
 from sandbox.core.commands import CommandError
 from sandbox.core.conditions import Deadline, Observation, met, pending, wait_for
 from sandbox.kube.rollout import rollout_waits_for
-from tests.e2e.kind.machine import COLD_SECONDS, NAME, docker, executed, inspected, kubectl, node, told_of
+from tests.e2e.kind.machine import COLD_SECONDS, NAME, docker, executed, image_of, inspected, kubectl, node, told_of
 from tests.e2e.support import User
 
 NETWORK = f"gitops-sandbox-{NAME}"
@@ -53,11 +53,6 @@ def cut_off(user: User, standing: dict[str, Any]) -> Iterator[dict[str, Any]]:
         counted = executed(node(), "iptables", "--list", "OUTPUT", "1", "--verbose", "--numeric", "--exact")
         assert int(counted.split()[0]) > 0, "the rule has not met what was sent out"
         yield user.status(NAME)
-
-
-def image_of(status: dict[str, Any], namespace: str, deployment: str) -> str:
-    path = "jsonpath={.spec.template.spec.containers[0].image}"
-    return kubectl(status, "--namespace", namespace, "get", "deployment", deployment, "--output", path)
 
 
 def has(image: str) -> bool:

@@ -20,6 +20,7 @@ from tests.e2e.kind.machine import (
     docker,
     executed,
     held,
+    image_of,
     inspected,
     is_ready,
     kubectl,
@@ -138,10 +139,9 @@ def ends_slowly(status: dict[str, Any]) -> None:
     """Run a pod that takes a second to end when it is told to, logs it, and writes into its node when it has."""
     farewell = "echo told >>/node/ended; sleep 1; echo ends; echo ended >>/node/ended; exit"
     loop = f"trap '{farewell}' TERM; while :; do sleep 0.1; done"
-    image = executed(node(), "crictl", "images", "--quiet", "quay.io/argoproj/argocd").split()[0]
     container = {
         "name": "it",
-        "image": image,
+        "image": image_of(status, "argocd", "argocd-server"),
         "imagePullPolicy": "Never",
         "command": ["sh", "-c", loop],
         "securityContext": {"runAsUser": 0},
