@@ -18,7 +18,7 @@ from sandbox.cli.output import Output
 from sandbox.cli.program import product
 from sandbox.cli.session import bring_up, narrated
 from sandbox.cli.verb import verb
-from sandbox.core.errors import UnavailableError
+from sandbox.core.errors import UnavailableError, UsageError
 from sandbox.core.names import check_choice
 from sandbox.engines import sandboxes
 from sandbox.engines.sandboxes import UpOptions
@@ -116,7 +116,11 @@ def test(_: Context, suite: str = "", select: str = "") -> None:
         if found:
             raise Exit(f"{', '.join(found)} of {each} found something", code=1)
         if all(code == _NO_TESTS for _, code in codes):
-            raise Exit(f"{each} has no test of that name" if select else f"{each} has no test", code=1)
+            raise UsageError(
+                f"{each} has no test that matches {select!r}",
+                why="a part of a test's name, or an expression of such parts, is looked for (pytest -k)",
+                hint=f"test {each} --select a_part_of_its_name",
+            )
 
 
 def _run(words: list[str], select: str) -> int:

@@ -44,13 +44,13 @@ class LogLine:
     """One line of act's.
 
     Attributes:
-        text: What a reader of the log sees.
+        text: What a reader of the log sees; None where it is a word for the runner alone.
         step: The step that ended with this line, if one did.
         problem: The reason, where the line gives one for a failure.
         shell: The shell that waits until this line is seen (see ``sandbox.servers.step_shells``), if one does.
     """
 
-    text: str
+    text: str | None
     step: StepResult | None = None
     problem: str = ""
     shell: str = ""
@@ -69,7 +69,7 @@ def parse_line(line: str) -> LogLine:
     if entry.get("raw_output") is True:
         message, shell = split_ending(message)
         if shell and not message:
-            return LogLine("", shell=shell)
+            return LogLine(None, shell=shell)
         margin = "  | "
     text = f"[{job}] {margin}{message}" if job else message
     return LogLine(text, _step(entry, job), _problem(entry, message), shell)

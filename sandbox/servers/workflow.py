@@ -217,7 +217,7 @@ class _Run:
             yield parse_line(line)
 
     def _note(self, line: LogLine, log: TextIO) -> None:
-        if line.text or not line.shell:
+        if line.text is not None:
             log.write(self._mask(line.text) + "\n")
             log.flush()
         if line.shell:

@@ -67,6 +67,10 @@ def test_a_word_that_is_mistyped_is_refused_with_the_closest_that_there_is(
     assert not user.processes()
 
 
+def test_a_selection_that_no_test_matches_is_refused_and_counts_as_no_success(user: User) -> None:
+    refused(user.run("test", "unit", "--select", "no_test_is_called_so"), WRONG_USE, "unit has no test that matches")
+
+
 def test_an_unknown_component_is_refused_with_the_closest_that_there_is(user: User) -> None:
     user.ok("up", "--name", NAME)
     refused(user.run("logs", "argocd-serve", "--name", NAME), WRONG_USE, "did you mean 'argocd-server'")

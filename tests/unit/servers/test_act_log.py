@@ -32,6 +32,14 @@ def test_output_of_a_step_stands_apart_from_acts_own_words() -> None:
     assert parse_line(line(msg="Run Main Test")).text == "[ci/build] Run Main Test"
 
 
+def test_that_a_shell_has_ended_is_for_the_runner_alone_and_what_stands_before_it_is_for_readers() -> None:
+    alone = line(msg="[gitops-sandbox: shell 17 failed]\n", raw_output=True)
+    behind = line(msg="boom[gitops-sandbox: shell 17 failed]\n", raw_output=True)
+
+    assert parse_line(alone) == LogLine(None, shell="17")
+    assert parse_line(behind) == LogLine("[ci/build]   | boom", shell="17")
+
+
 def test_an_error_names_its_step() -> None:
     assert parse_line(line(level="error", step="Test", msg="exit status 3")).problem == "step 'Test': exit status 3"
 
