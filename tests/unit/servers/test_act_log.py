@@ -33,11 +33,11 @@ def test_output_of_a_step_stands_apart_from_acts_own_words() -> None:
 
 
 def test_that_a_shell_has_ended_is_for_the_runner_alone_and_what_stands_before_it_is_for_readers() -> None:
-    alone = line(msg="[gitops-sandbox: shell 17 failed]\n", raw_output=True)
-    behind = line(msg="boom[gitops-sandbox: shell 17 failed]\n", raw_output=True)
+    alone = parse_line(line(msg="[gitops-sandbox: shell 17 failed]\n", raw_output=True))
+    behind = parse_line(line(msg="boom[gitops-sandbox: shell 17 failed]\n", raw_output=True))
 
-    assert parse_line(alone) == LogLine(None, shell="17")
-    assert parse_line(behind) == LogLine("[ci/build]   | boom", shell="17")
+    assert (alone.text, alone.shell) == (None, "17")
+    assert (behind.text, behind.shell) == ("[ci/build]   | boom", "17")
 
 
 def test_an_error_names_its_step() -> None:
