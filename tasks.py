@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -17,8 +20,9 @@ from benchmarks import run
 from sandbox.cli.output import Output
 from sandbox.cli.program import product
 from sandbox.cli.session import bring_up, narrated
-from sandbox.cli.verb import verb
-from sandbox.core.errors import UnavailableError, UsageError
+from sandbox.cli.verb import TerminatedError, verb
+from sandbox.containers.described import NAME_LABEL
+from sandbox.core.errors import DeadlineError, UnavailableError, UsageError
 from sandbox.core.names import check_choice
 from sandbox.engines import sandboxes
 from sandbox.engines.sandboxes import UpOptions
@@ -43,6 +47,7 @@ _ALWAYS, _BY_NIGHT = ("-m", "not nightly"), ("-m", "nightly")
 _BY_FILE = ("-n", "2", "--dist", "loadfile")
 # pytest.ExitCode.NO_TESTS_COLLECTED: to import pytest for it would take a tenth of every command.
 _NO_TESTS = 5
+_ENDING_SECONDS = 180.0
 _LONGEST_FIRST = (*_BY_FILE, "--no-loadscope-reorder")
 
 CHECKS: dict[str, list[list[str]]] = {
@@ -127,9 +132,33 @@ def _run(words: list[str], select: str) -> int:
     began = time.monotonic()
     command = [str(PROGRAMS / words[0]), *words[1:], *(["-k", select] if select and words[0] == "pytest" else [])]
     print(f"==> {' '.join(words)}", flush=True)  # noqa: T201  # says which check speaks
-    done = subprocess.run(command, cwd=ROOT, check=False)
+    # In a group of its own, so that it hears of an interruption once, whether a terminal or `kill` has told us.
+    program = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.DEVNULL, process_group=0)
+    try:
+        program.wait()
+    except (KeyboardInterrupt, TerminatedError):
+        _interrupt(program)
+        raise
     print(f"    {time.monotonic() - began:.1f} s", flush=True)  # noqa: T201
-    return done.returncode
+    return program.returncode
+
+
+def _interrupt(program: subprocess.Popen[bytes]) -> None:
+    """Have a check end as by Ctrl-C, with the time to take down what its tests have brought up."""
+    try:
+        os.killpg(program.pid, signal.SIGINT)
+        program.wait(_ENDING_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        raise DeadlineError(
+            f"the tests did not end within {_ENDING_SECONDS:g} s and were killed",
+            why="what they had brought up may be there still",
+            hint=f"docker ps --all --filter label={NAME_LABEL}; ps ax",
+        ) from error
+    finally:
+        # Too late, or interrupted once more; those that have ended are not there to be killed.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(program.pid, signal.SIGKILL)
+        program.wait()
 
 
 def _fetch(engine: str) -> None:

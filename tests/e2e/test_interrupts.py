@@ -15,13 +15,18 @@ import pytest
 from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
 from sandbox.core.supervision import SupervisorClient
 from sandbox.kube.api import KubeApi
-from tests.e2e.support import User
+from tests.e2e.support import User, processes_below
 
 NAME = "broken-off"
 MOMENTS = {"at the first process": 1, "half way": 7}
 
 pytestmark = pytest.mark.timeout(300)
 
+told_to_stop = pytest.mark.parametrize(
+    ("number", "expected", "words"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "told to end")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
 moments = pytest.mark.parametrize("processes", MOMENTS.values(), ids=MOMENTS)
 
 
@@ -37,9 +42,10 @@ def reach(user: User, command: subprocess.Popen[str], processes: int) -> None:
     def started() -> Observation:
         if command.poll() is not None:
             return failed(str(user.finish(command)))
-        return met("") if len(user.processes()) >= processes else pending(f"{len(user.processes())} processes")
+        running = len(processes_below(user.state))
+        return met("") if running >= processes else pending(f"{running} processes")
 
-    wait_for(started, Deadline.after(60), wanted=f"`up` to have started {processes} processes", every=0.01)
+    wait_for(started, Deadline.after(60), wanted=f"it to have started {processes} processes", every=0.01)
 
 
 def interrupted_up(user: User, processes: int, *signals: signal.Signals) -> tuple[int, str, str]:
@@ -68,11 +74,7 @@ def test_an_up_that_is_killed_leaves_no_process_and_the_next_one_works(user: Use
 
 
 @moments
-@pytest.mark.parametrize(
-    ("number", "expected", "words"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "told to end")],
-    ids=["Ctrl-C", "SIGTERM"],
-)
+@told_to_stop
 def test_an_up_that_is_told_to_stop_ends_all_that_it_began(
     user: User, processes: int, number: signal.Signals, expected: int, words: str
 ) -> None:
@@ -84,6 +86,20 @@ def test_an_up_that_is_told_to_stop_ends_all_that_it_began(
     assert "Traceback" not in stderr
     assert not (user.folder / NAME).exists()
     assert NAME not in user.ports()
+
+
+@told_to_stop
+def test_tests_that_are_told_to_stop_take_down_what_they_have_brought_up(
+    user: User, number: signal.Signals, expected: int, words: str
+) -> None:
+    within = User(user.state, changes={"PYTEST_DEBUG_TEMPROOT": str(user.state)})
+    command = within.start("test", "many")
+    reach(within, command, MOMENTS["half way"])
+    command.send_signal(number)
+    outcome = within.finish(command, seconds=120)
+    assert outcome.code == expected, outcome
+    assert words in outcome.stderr
+    assert not processes_below(user.state)
 
 
 @pytest.mark.nightly
