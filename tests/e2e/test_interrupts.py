@@ -15,18 +15,14 @@ import pytest
 from sandbox.core.conditions import Deadline, Observation, failed, met, pending, wait_for
 from sandbox.core.supervision import SupervisorClient
 from sandbox.kube.api import KubeApi
-from tests.e2e.support import User, processes_below
+from tests.e2e.support import User, by_night, processes_below
 
 NAME = "broken-off"
 MOMENTS = {"at the first process": 1, "half way": 7}
 
 pytestmark = pytest.mark.timeout(300)
 
-told_to_stop = pytest.mark.parametrize(
-    ("number", "expected", "words"),
-    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "told to end")],
-    ids=["Ctrl-C", "SIGTERM"],
-)
+STOPS = {"Ctrl-C": (signal.SIGINT, 130, "interrupted"), "SIGTERM": (signal.SIGTERM, 143, "told to end")}
 moments = pytest.mark.parametrize("processes", MOMENTS.values(), ids=MOMENTS)
 
 
@@ -74,7 +70,7 @@ def test_an_up_that_is_killed_leaves_no_process_and_the_next_one_works(user: Use
 
 
 @moments
-@told_to_stop
+@pytest.mark.parametrize(("number", "expected", "words"), STOPS.values(), ids=STOPS)
 def test_an_up_that_is_told_to_stop_ends_all_that_it_began(
     user: User, processes: int, number: signal.Signals, expected: int, words: str
 ) -> None:
@@ -88,7 +84,9 @@ def test_an_up_that_is_told_to_stop_ends_all_that_it_began(
     assert NAME not in user.ports()
 
 
-@told_to_stop
+@pytest.mark.parametrize(
+    ("number", "expected", "words"), by_night(STOPS.values(), but=lambda stop: stop is STOPS["Ctrl-C"]), ids=STOPS
+)
 def test_tests_that_are_told_to_stop_take_down_what_they_have_brought_up(
     user: User, number: signal.Signals, expected: int, words: str
 ) -> None:
