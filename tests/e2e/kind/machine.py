@@ -100,7 +100,7 @@ def component(status: Mapping[str, Any], name: str) -> dict[str, Any]:
     return found
 
 
-def image_of(status: dict[str, Any], namespace: str, deployment: str) -> str:
+def image_of(status: Mapping[str, Any], namespace: str, deployment: str) -> str:
     """Give the image that a Deployment's first container is of."""
     path = "jsonpath={.spec.template.spec.containers[0].image}"
     return kubectl(status, "--namespace", namespace, "get", "deployment", deployment, "--output", path)
